@@ -1,0 +1,1 @@
+"""From collections and their captions to rights-clear, documented WebDataset shards."""

@@ -1,0 +1,1 @@
+"""From a checkpoint and benchmarks to results with intervals and a report."""
