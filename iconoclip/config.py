@@ -76,7 +76,7 @@ def verb_of(path: Path) -> Verb:
 def parse_value(text: str) -> Any:
     """Parse the right side of an override by the same rules as a file."""
     try:
-        return yaml.load(text, Loader=_CoreLoader)  # noqa: S506 - a SafeLoader with fewer resolvers
+        return yaml.load(text, Loader=_CoreLoader)
     except yaml.YAMLError as error:
         raise ConfigError(f"value {text!r}: {_one_line(error)}") from None
 
@@ -127,7 +127,7 @@ def _parse(path: Path) -> dict[str, Any]:
     if path.suffix == ".json":
         return _parse_run(path, text)
     try:
-        data = yaml.load(text, Loader=_CoreLoader) or {}  # noqa: S506 - a SafeLoader
+        data = yaml.load(text, Loader=_CoreLoader) or {}
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: {_one_line(error)}") from None
     if not isinstance(data, dict):

@@ -84,7 +84,5 @@ def lock_folder(out: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise IconoclipError(
-                f"{out}: another run is writing there; wait for it or give another `out`"
-            ) from None
+            raise IconoclipError(f"{out}: another run is writing there; wait for it or give another `out`") from None
         yield

@@ -68,7 +68,11 @@ class ShardInfo:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a shard set consists of and what made it."""
+    """What a shard set consists of and what made it.
+
+    ``holdout`` says how works were set apart: ``{"salt", "folds", "fold_sources"}``. The records of ``fold_sources`` all
+    lie in ``train/``; a training run with ``fold: k`` leaves out those of fold k (``records.fold_of``) to be tested on.
+    """
 
     shards: tuple[ShardInfo, ...]
     config_sha256: str
@@ -76,6 +80,7 @@ class Manifest:
     created: str
     counts: dict[str, Any] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
+    holdout: dict[str, Any] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 
     def write(self, root: Path) -> None:
@@ -100,13 +105,9 @@ class Manifest:
             data["shards"] = tuple(ShardInfo(**shard) for shard in data["shards"])
             return cls(**data)
         except FileNotFoundError:
-            raise ShardError(
-                f"{path}: not there; is {root} the `out` of a finished `iconoclip prep`?"
-            ) from None
+            raise ShardError(f"{path}: not there; is {root} the `out` of a finished `iconoclip prep`?") from None
         except (ValueError, KeyError, TypeError) as error:
-            raise ShardError(
-                f"{path}: not a manifest of ours ({error}); run `iconoclip prep` again"
-            ) from None
+            raise ShardError(f"{path}: not a manifest of ours ({error}); run `iconoclip prep` again") from None
 
 
 def plan_shards(sample_bytes: Sequence[int]) -> list[range]:
@@ -136,9 +137,7 @@ def write_shard(root: Path, name: str, samples: Iterable[Sample]) -> tuple[Shard
                     ("json", sample.record.to_json().encode()),
                 )
                 where = {
-                    f"{ext}_{what}": number
-                    for ext, data in members
-                    for what, number in _add(tar, f"{key}.{ext}", data)
+                    f"{ext}_{what}": number for ext, data in members for what, number in _add(tar, f"{key}.{ext}", data)
                 }
                 placed.append(Placed(key=key, shard=name, **where))
         info = ShardInfo(
@@ -166,9 +165,7 @@ def ledger_name(split: str) -> str:
 
 def write_ledger(root: Path, split: str, placed: Sequence[Placed], records: Sequence[Record]) -> None:
     """Write a split's ledger: a row per kept record, with where it lies and the whole record."""
-    rows = [
-        {**asdict(place), **record.to_dict()} for place, record in zip(placed, records, strict=True)
-    ]
+    rows = [{**asdict(place), **record.to_dict()} for place, record in zip(placed, records, strict=True)]
     table = pa.Table.from_pylist(rows, schema=_ledger_schema())
     with atomic_path(root / "ledger" / ledger_name(split)) as temporary:
         pq.write_table(table, temporary)
@@ -176,9 +173,7 @@ def write_ledger(root: Path, split: str, placed: Sequence[Placed], records: Sequ
 
 def _ledger_schema() -> pa.Schema:
     text, number, offset = pa.string(), pa.int32(), pa.int64()
-    caption = pa.struct(
-        {"text": text, "lang": text, "source": text, "level": text, "machine": pa.bool_()}
-    )
+    caption = pa.struct({"text": text, "lang": text, "source": text, "level": text, "machine": pa.bool_()})
     rights_names = (
         "part", "uri", "raw", "asserted_by", "source_url", "territory", "seen_at",
     )  # fmt: skip
@@ -189,13 +184,8 @@ def _ledger_schema() -> pa.Schema:
         "iconclass": pa.list_(text),
     }
     numbers = {"year_min", "year_max", "width", "height", "orig_width", "orig_height"}
-    places = {
-        name: (text if name in ("key", "shard") else offset) for name in Placed.__dataclass_fields__
-    }
-    record = {
-        name: special.get(name, number if name in numbers else text)
-        for name in Record.__dataclass_fields__
-    }
+    places = {name: (text if name in ("key", "shard") else offset) for name in Placed.__dataclass_fields__}
+    record = {name: special.get(name, number if name in numbers else text) for name in Record.__dataclass_fields__}
     return pa.schema(list({**places, **record}.items()))
 
 
@@ -311,7 +301,7 @@ def _from_ledger(root: Path, split: str | None) -> ShardSet:
             raise ShardError(
                 f"{path}: the manifest says {shard.num_bytes:,} bytes, {found}; copy it again or run prep again"
             )
-    places = [place for place in Placed.__dataclass_fields__]
+    places = list(Placed.__dataclass_fields__)
     table = pq.read_table(root / "ledger" / ledger_name(str(split)), columns=places)
     number = {shard.path: position for position, shard in enumerate(shards)}
     return ShardSet(
@@ -329,8 +319,7 @@ def _from_tars(paths: Sequence[Path]) -> ShardSet:
 
     def column(which: int) -> dict[str, np.ndarray]:
         return {
-            ext: np.array([m.get(ext, (-1, -1))[which] for _, (_, m) in rows], dtype=np.int64)
-            for ext in extensions
+            ext: np.array([m.get(ext, (-1, -1))[which] for _, (_, m) in rows], dtype=np.int64) for ext in extensions
         }
 
     return ShardSet(

@@ -1,0 +1,179 @@
+"""The command line: every subcommand, with heavy imports inside the functions; nobody imports this file.
+
+Exit codes: 0 done, 2 something the user can mend (one line on stderr), 1 a bug of ours (with its traceback).
+"""
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import __version__, log
+from .errors import IconoclipError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Heritage collections to shards, shards to a CLIP model, a model to results one can trust.",
+    epilog="Exit codes: 0 done, 2 something you can mend, 1 a bug of ours.",
+)
+
+ConfigPath = Annotated[Path, typer.Argument(help="YAML file, or the run.json of a run to repeat.")]
+Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY.SUB=VALUE]...", show_default=False)]
+
+
+def main() -> None:
+    """Run the command line; errors of ours become one line on stderr and exit code 2."""
+    try:
+        _refuse_foreign_names()
+        log.setup()
+        app()
+    except IconoclipError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("stopped; run the same command again to go on", file=sys.stderr)
+        sys.exit(130)
+
+
+@app.callback(invoke_without_command=True)
+def version(show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    """Heritage collections to shards, shards to a CLIP model, a model to results one can trust."""
+    if show:
+        print(f"iconoclip {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for everything the demo makes.")] = Path("runs/demo"),
+    seed: Annotated[int, typer.Option(help="Seed of the weights and of the order of the data.")] = 0,
+) -> None:
+    """Run the whole road on a collection the project draws itself: prep, train, eval, report."""
+    from .demo import run_demo
+
+    run_demo(out, seed=seed)
+
+
+@app.command()
+def prep(
+    config: ConfigPath,
+    overrides: Overrides = None,
+    limit: Annotated[int | None, typer.Option(help="Look at the first N records of each collection only.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show counts, rights and captions; write nothing.")
+    ] = False,
+) -> None:
+    """Turn collections into rights-clear, documented shards."""
+    from data_prep.config import PrepConfig
+    from data_prep.pipeline import run_prep
+
+    summary = run_prep(PrepConfig.load(config, overrides or ()), limit=limit, dry_run=dry_run)
+    print(summary.to_text())
+
+
+@app.command()
+def inspect(
+    shards: Annotated[Path, typer.Argument(help="Folder of a shard set, a folder of tars, or one tar.")],
+    html: Annotated[Path | None, typer.Option(help="Write a contact sheet to this file.")] = None,
+) -> None:
+    """Count what is in shards by institution, language, century, rights; draw a contact sheet."""
+    from data_prep.inspect import inspect_shards
+
+    print(inspect_shards(shards, html=html))
+
+
+@app.command()
+def train(config: ConfigPath, overrides: Overrides = None) -> None:
+    """Fine-tune a model on shards; the same command again goes on from the last checkpoint."""
+    from train.config import TrainConfig
+    from train.loop import run_training
+
+    run_training(TrainConfig.load(config, overrides or ()))
+
+
+@app.command("eval")
+def evaluate(config: ConfigPath, overrides: Overrides = None) -> None:
+    """Evaluate models on benchmarks: results.jsonl, per-sample scores and report.html."""
+    from eval.config import EvalConfig
+    from eval.run import run_evaluation
+
+    print(run_evaluation(EvalConfig.load(config, overrides or ())))
+
+
+@app.command()
+def report(
+    results: Annotated[list[Path], typer.Argument(help="Folders that `iconoclip eval` wrote.")],
+    out: Annotated[Path, typer.Option(help="File to write: .html, .md or .tex.")] = Path("report.html"),
+) -> None:
+    """Make one report of one or several results."""
+    from eval.report import write_report
+
+    print(f"wrote {write_report(results, out)}")
+
+
+@app.command()
+def apply(
+    model: Annotated[str, typer.Argument(help="Run folder, local-dir:DIR, hf-hub:ORG/NAME or NAME:PRETRAINED.")],
+    pictures: Annotated[Path, typer.Argument(help="Folder of pictures (no metadata needed) or shards.")],
+    labels: Annotated[Path | None, typer.Option(help="Text file, one label a line: label every picture.")] = None,
+    query: Annotated[str | None, typer.Option(help="Find the pictures that fit this text best.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the CSV and the contact sheet.")] = Path("runs/apply"),
+    k: Annotated[int, typer.Option("-k", help="How many pictures a query shows.")] = 24,
+) -> None:
+    """Label pictures, or find the ones that fit a text."""
+    from eval.apply import apply_model
+
+    print(apply_model(model, pictures, labels=labels, query=query, out=out, k=k))
+
+
+@app.command()
+def publish(
+    run: Annotated[Path, typer.Argument(help="Run folder or one of its checkpoints.")],
+    to: Annotated[str, typer.Option(help="Folder, or hf-hub:ORG/NAME.")],
+    results: Annotated[list[Path] | None, typer.Option(help="Results to quote in the card.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Really push to the Hub.")] = False,
+) -> None:
+    """Write a model folder that open_clip opens, with card, results and attribution."""
+    from .hub import publish_run
+
+    print(publish_run(run, to=to, results=results or [], yes=yes))
+
+
+@app.command()
+def check(paths: Annotated[list[Path], typer.Argument(help="YAML files, or folders of them.")]) -> None:
+    """Validate configurations; needs no GPU and no data."""
+    from .check import check_configs
+
+    text, ok = check_configs(paths)
+    print(text)
+    if not ok:
+        raise typer.Exit(2)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is there and what is missing on this machine, and how to mend it."""
+    from .doctor import examine
+
+    text, ok = examine()
+    print(text)
+    if not ok:
+        raise typer.Exit(2)
+
+
+def _refuse_foreign_names() -> None:
+    """`train` and `eval` are common names: stop when another file of that name would be imported."""
+    home = Path(__file__).resolve().parents[1]
+    for name in ("data_prep", "train", "eval"):
+        spec = importlib.util.find_spec(name)
+        if spec and spec.origin and home not in Path(spec.origin).resolve().parents:
+            raise IconoclipError(f"the name {name!r} is taken by {spec.origin}; run from another folder")
+
+
+if __name__ == "__main__":
+    main()
