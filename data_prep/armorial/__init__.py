@@ -1,0 +1,7 @@
+"""The armorial, a collection the project makes itself from a grammar of blazon."""
+
+from .draw import draw
+from .grammar import Arms
+from .rolls import ROLLS, ArmorialEntry, Roll, generate
+
+__all__ = ["ROLLS", "Arms", "ArmorialEntry", "Roll", "draw", "generate"]

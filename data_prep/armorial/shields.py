@@ -1,0 +1,264 @@
+"""Where things lie on a shield: outlines, ordinaries, lines of partition, slots for charges.
+
+Shield coordinates: x from 0 (dexter, the viewer's left) to 1, y from 0 (chief) to `HEIGHT`.
+
+    place_charges("heater", arms)  ->  ((centre_x, centre_y), ...), height of one charge
+"""
+
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+
+from .charges import figure
+from .grammar import Charges, ChargeKind, Division, OrdinaryKind
+from .paths import Points, path
+
+Shape = Literal["heater", "round", "french"]
+Slot = tuple[float, float, float, float]  # centre x, centre y, width, height
+
+HEIGHT = 1.17
+BORDURE_WIDTH = 0.115
+_MARGIN = 0.035  # of bare field between a charge and the edge
+_OUTLINES: dict[Shape, str] = {
+    "heater": "M 0 0 L 1 0 L 1 .42 C 1 .80 .76 1.03 .5 1.17 C .24 1.03 0 .80 0 .42 Z",
+    "round": "M 0 0 L 1 0 L 1 .67 C 1 .946 .776 1.17 .5 1.17 C .224 1.17 0 .946 0 .67 Z",
+    "french": "M 0 0 L 1 0 L 1 .94 Q 1 1.06 .88 1.06 L .64 1.06 Q .53 1.06 .5 1.17 "
+              "Q .47 1.06 .36 1.06 L .12 1.06 Q 0 1.06 0 .94 Z",
+}  # fmt: skip
+
+
+@lru_cache(maxsize=None)
+def outline(shape: Shape) -> Points:
+    return path(_OUTLINES[shape])
+
+
+@lru_cache(maxsize=None)
+def _half_width_table(shape: Shape) -> tuple[Points, Points]:
+    right = np.array([point for point in outline(shape) if point[0] >= 0.5])
+    right = right[np.argsort(right[:, 1], kind="stable")]
+    return right[:, 1], right[:, 0] - 0.5
+
+
+def half_width(shape: Shape, y: Points) -> Points:
+    """Half the shield's width at heights `y`; negative outside it."""
+    heights, widths = _half_width_table(shape)
+    inside = np.interp(y, heights, widths)
+    return np.where((y < 0) | (y > HEIGHT), -1.0, inside)
+
+
+def partition_polygons(division: Division) -> list[Points]:
+    """Polygons that bear the second tincture of a divided field; the first lies under them."""
+    high, far = HEIGHT, 2.0
+    stripe = high / 6
+    match division:
+        case "plain":
+            boxes = []
+        case "per_pale":
+            boxes = [_box(0.5, 0, far, far)]
+        case "per_fess":
+            boxes = [_box(0, 0.5 * high - 0.03, far, far)]
+        case "per_bend":
+            boxes = [_polygon((-far, -far), (far, far), (-far, far))]
+        case "per_bend_sinister":
+            boxes = [_polygon((1 + far, -far), (1 - far, far), (1 + far, far))]
+        case "per_saltire":
+            boxes = [
+                _polygon((0, 0), (0.5, 0.5), (0, 1), (-far, far), (-far, -far)),
+                _polygon((1, 0), (0.5, 0.5), (1, 1), (far, far), (far, -far)),
+            ]
+        case "quarterly":
+            middle = 0.5 * high - 0.03
+            boxes = [_box(0.5, 0, far, middle), _box(-1, middle, 0.5, far)]
+        case "barry":
+            boxes = [_box(0, row * stripe, 1, (row + 1) * stripe) for row in (1, 3, 5)]
+        case "paly":
+            boxes = [_box(column / 6, 0, (column + 1) / 6, far) for column in (1, 3, 5)]
+        case "bendy":
+            boxes = _bendy()
+        case "chequy":
+            boxes = [
+                _box(column / 6, row / 6, (column + 1) / 6, (row + 1) / 6)
+                for row in range(8) for column in range(6) if (row + column) % 2
+            ]  # fmt: skip
+        case "lozengy":
+            boxes = [
+                _polygon(
+                    (x / 5, y * 0.29 - 0.145), (x / 5 + 0.1, y * 0.29),
+                    (x / 5, y * 0.29 + 0.145), (x / 5 - 0.1, y * 0.29),
+                )
+                for y in range(5) for x in range(6)
+            ]  # fmt: skip
+    return boxes
+
+
+def _bendy() -> list[Points]:
+    """Six bends falling from dexter chief; the first tincture begins in the sinister chief."""
+    edges = np.linspace(1.0, -0.80, 7)  # x - y along each edge
+    return [
+        _polygon((a - 3, -3), (a + 3, 3), (b + 3, 3), (b - 3, -3))
+        for a, b in ((edges[1], edges[2]), (edges[3], edges[4]), (edges[5], -3.0))
+    ]
+
+
+def ordinary_polygons(kind: OrdinaryKind) -> list[Points]:
+    """The ordinary's area, to be clipped by the shield; the bordure is drawn as a thick line."""
+    cross_y = 0.47
+    match kind:
+        case "chief":
+            return [_box(-1, -1, 2, 0.35)]
+        case "fess":
+            return [_box(-1, 0.385, 2, 0.675)]
+        case "pale":
+            return [_box(0.345, -1, 0.655, 2)]
+        case "bend":
+            return [_band((-1, -1), (2, 2), 0.135)]
+        case "bend_sinister":
+            return [_band((2, -1), (-1, 2), 0.135)]
+        case "chevron":
+            return [_polygon((0.5, 0.33), (1.5, 1.33), (1.5, 1.61), (0.5, 0.61), (-0.5, 1.61),
+                             (-0.5, 1.33))]  # fmt: skip
+        case "cross":
+            w = 0.115
+            return [_polygon((0.5 - w, -1), (0.5 + w, -1), (0.5 + w, cross_y - w),
+                             (2, cross_y - w), (2, cross_y + w), (0.5 + w, cross_y + w),
+                             (0.5 + w, 2), (0.5 - w, 2), (0.5 - w, cross_y + w),
+                             (-1, cross_y + w), (-1, cross_y - w), (0.5 - w, cross_y - w))]  # fmt: skip
+        case "saltire":
+            d = 0.105 * 2**0.5  # half the band, measured along an axis
+            return [_polygon((0.5, 0.5 - d), (2, -1 - d), (2 + d, -1), (0.5 + d, 0.5),
+                             (2 + d, 2), (2, 2 + d), (0.5, 0.5 + d), (-1, 2 + d), (-1 - d, 2),
+                             (0.5 - d, 0.5), (-1 - d, -1), (-1, -1 - d))]  # fmt: skip
+        case "pall":
+            d, w = 0.105 * 2**0.5, 0.105
+            return [_polygon((0.5, 0.5 - d), (2, -1 - d), (2 + d, -1), (0.5 + w, 0.5 + d - w),
+                             (0.5 + w, 2), (0.5 - w, 2), (0.5 - w, 0.5 + d - w), (-1 - d, -1),
+                             (-1, -1 - d))]  # fmt: skip
+        case "bordure":
+            return []
+
+
+def place_charges(
+    shape: Shape, charges: Charges, ordinary: OrdinaryKind | None
+) -> tuple[tuple[tuple[float, float], ...], float, float]:
+    """Centres, height of each charge and its tilt in degrees, none of them over the edge."""
+    return _place(shape, charges.kind, charges.arrangement, ordinary)
+
+
+@lru_cache(maxsize=None)
+def _place(
+    shape: Shape, kind: ChargeKind, arrangement: str, ordinary: OrdinaryKind | None
+) -> tuple[tuple[tuple[float, float], ...], float, float]:
+    slots = _slots(arrangement, ordinary)
+    tilt_deg = -45.0 if arrangement == "on" and ordinary == "bend" else 0.0
+    points = silhouette(kind)
+    size = np.ptp(points, axis=0)
+    height = min(min(slot[2] / size[0], slot[3] / size[1]) for slot in slots)
+    if tilt_deg:
+        points = rotate(points, tilt_deg)
+    margin = _MARGIN + (BORDURE_WIDTH if ordinary == "bordure" else 0.0)
+    while True:
+        if all(_fits(shape, points * height + (slot[0], slot[1]), margin) for slot in slots):
+            return tuple((slot[0], slot[1]) for slot in slots), height, tilt_deg
+        height *= 0.97
+
+
+def _fits(shape: Shape, points: Points, margin: float) -> bool:
+    """Within the sides and the top by `margin`; the sides slope, so the base is kept as well."""
+    x, y = points[:, 0], points[:, 1]
+    if float(y.min()) < margin:
+        return False
+    clear = half_width(shape, np.minimum(y + margin * 0.6, HEIGHT + 1)) - margin
+    return bool(np.all(np.abs(x - 0.5) <= clear))
+
+
+@lru_cache(maxsize=None)
+def silhouette(kind: ChargeKind) -> Points:
+    """All points of a charge, centred on its bounding box, its height made 1."""
+    points = np.concatenate([part.polygon for part in figure(kind).parts])
+    low, high = points.min(axis=0), points.max(axis=0)
+    return (points - (low + high) / 2) / (high[1] - low[1])
+
+
+def rotate(points: Points, angle_deg: float) -> Points:
+    """Turned anticlockwise as seen (y runs down)."""
+    angle = np.deg2rad(angle_deg)
+    matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    return points @ matrix
+
+
+def _slots(arrangement: str, ordinary: OrdinaryKind | None) -> tuple[Slot, ...]:
+    if arrangement == "on":
+        return _SLOTS_ON[ordinary or "fess"]
+    if arrangement == "around":
+        return _SLOTS_AROUND[ordinary or "fess"]
+    if ordinary == "chief":
+        return _SLOTS_UNDER_CHIEF[arrangement]
+    return _SLOTS[arrangement]
+
+
+_SLOTS: dict[str, tuple[Slot, ...]] = {
+    "alone": ((0.5, 0.53, 0.84, 0.90),),
+    "in_fess": ((0.26, 0.48, 0.41, 0.60), (0.74, 0.48, 0.41, 0.60)),
+    "in_pale": ((0.5, 0.29, 0.60, 0.44), (0.5, 0.80, 0.60, 0.44)),
+    "two_and_one": ((0.27, 0.28, 0.40, 0.44), (0.73, 0.28, 0.40, 0.44), (0.5, 0.79, 0.40, 0.44)),
+    "two_and_two": (
+        (0.28, 0.27, 0.38, 0.40), (0.72, 0.27, 0.38, 0.40),
+        (0.31, 0.73, 0.38, 0.40), (0.69, 0.73, 0.38, 0.40),
+    ),
+    "in_saltire": (
+        (0.22, 0.20, 0.28, 0.31), (0.78, 0.20, 0.28, 0.31), (0.5, 0.49, 0.28, 0.31),
+        (0.27, 0.78, 0.28, 0.31), (0.73, 0.78, 0.28, 0.31),
+    ),
+    "three_two_one": (
+        (0.19, 0.20, 0.27, 0.30), (0.5, 0.20, 0.27, 0.30), (0.81, 0.20, 0.27, 0.30),
+        (0.345, 0.535, 0.27, 0.30), (0.655, 0.535, 0.27, 0.30), (0.5, 0.87, 0.27, 0.30),
+    ),
+}  # fmt: skip
+_SLOTS_UNDER_CHIEF: dict[str, tuple[Slot, ...]] = {
+    "alone": ((0.5, 0.70, 0.60, 0.60),),
+    "in_fess": ((0.27, 0.62, 0.36, 0.46), (0.73, 0.62, 0.36, 0.46)),
+    "two_and_one": ((0.28, 0.54, 0.32, 0.29), (0.72, 0.54, 0.32, 0.29), (0.5, 0.88, 0.32, 0.29)),
+}
+_SLOTS_AROUND: dict[str, tuple[Slot, ...]] = {
+    "fess": ((0.25, 0.20, 0.34, 0.29), (0.75, 0.20, 0.34, 0.29), (0.5, 0.87, 0.34, 0.30)),
+    "pale": ((0.18, 0.44, 0.25, 0.42), (0.82, 0.44, 0.25, 0.42)),
+    "bend": ((0.73, 0.26, 0.36, 0.36), (0.30, 0.76, 0.36, 0.36)),
+    "bend_sinister": ((0.27, 0.26, 0.36, 0.36), (0.70, 0.76, 0.36, 0.36)),
+    "chevron": ((0.23, 0.24, 0.33, 0.34), (0.77, 0.24, 0.33, 0.34), (0.5, 0.87, 0.31, 0.30)),
+    "cross": (
+        (0.205, 0.19, 0.29, 0.28), (0.795, 0.19, 0.29, 0.28),
+        (0.22, 0.73, 0.29, 0.28), (0.78, 0.73, 0.29, 0.28),
+    ),
+    "saltire": (
+        (0.5, 0.16, 0.27, 0.25), (0.165, 0.50, 0.27, 0.25),
+        (0.835, 0.50, 0.27, 0.25), (0.5, 0.86, 0.27, 0.25),
+    ),
+    "pall": ((0.5, 0.17, 0.28, 0.26), (0.215, 0.64, 0.30, 0.32), (0.785, 0.64, 0.30, 0.32)),
+}  # fmt: skip
+_SLOTS_ON: dict[str, tuple[Slot, ...]] = {
+    "chief": ((0.2, 0.185, 0.25, 0.25), (0.5, 0.185, 0.25, 0.25), (0.8, 0.185, 0.25, 0.25)),
+    "fess": ((0.2, 0.53, 0.24, 0.22), (0.5, 0.53, 0.24, 0.22), (0.8, 0.53, 0.24, 0.22)),
+    "pale": ((0.5, 0.19, 0.24, 0.26), (0.5, 0.53, 0.24, 0.26), (0.5, 0.87, 0.24, 0.26)),
+    "bend": ((0.23, 0.23, 0.20, 0.20), (0.47, 0.47, 0.20, 0.20), (0.71, 0.71, 0.20, 0.20)),
+    "chevron": ((0.5, 0.49, 0.19, 0.19), (0.27, 0.70, 0.19, 0.19), (0.73, 0.70, 0.19, 0.19)),
+    "cross": (
+        (0.5, 0.47, 0.18, 0.18), (0.5, 0.16, 0.18, 0.18), (0.5, 0.80, 0.18, 0.18),
+        (0.19, 0.47, 0.18, 0.18), (0.81, 0.47, 0.18, 0.18),
+    ),
+}  # fmt: skip
+
+
+def _polygon(*corners: tuple[float, float]) -> Points:
+    return np.array(corners, dtype=np.float64)
+
+
+def _box(x0: float, y0: float, x1: float, y1: float) -> Points:
+    return _polygon((x0, y0), (x1, y0), (x1, y1), (x0, y1))
+
+
+def _band(start: tuple[float, float], end: tuple[float, float], half: float) -> Points:
+    a, b = np.array(start), np.array(end)
+    along = (b - a) / np.linalg.norm(b - a)
+    normal = half * np.array([-along[1], along[0]])
+    return np.stack([a + normal, b + normal, b - normal, a - normal])
