@@ -4,6 +4,7 @@ Exit codes: 0 done, 2 something the user can mend (one line on stderr), 1 a bug 
 """
 
 import importlib.util
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -54,9 +55,25 @@ def demo(
     seed: Annotated[int, typer.Option(help="Seed of the weights and of the order of the data.")] = 0,
 ) -> None:
     """Run the whole road on a collection the project draws itself: prep, train, eval, report."""
-    from .demo import run_demo
+    from data_prep.config import PrepConfig
+    from data_prep.pipeline import run_prep
+    from eval.config import EvalConfig
+    from eval.run import run_evaluation
+    from train.config import TrainConfig
+    from train.loop import run_training
 
-    run_demo(out, seed=seed)
+    here = Path(__file__).parent / "demo"
+    shards, run, results = out / "shards", out / "train", out / "eval"
+    print(f"1/3 prep: drawing a collection of shields into {shards}")
+    print(run_prep(PrepConfig.load(here / "prep.yaml", [f"out={shards}"])).to_text())
+    print(f"2/3 train: a small model from random weights into {run}")
+    overrides = [f"out={run}", f"data.0.path={shards}", f"seed={seed}"]
+    run_training(TrainConfig.load(here / "train.yaml", overrides))
+    print("3/3 eval: untrained against trained on shields it has never seen")
+    overrides = [f"out={results}", f"shards={shards}", f"models.1={run}"]
+    print(run_evaluation(EvalConfig.load(here / "eval.yaml", overrides)))
+    shutil.copyfile(results / "report.html", out / "report.html")
+    print(f"shards   {shards}\nmodel    {run / 'latest'}\nresults  {results}\nreport   {out / 'report.html'}")
 
 
 @app.command()

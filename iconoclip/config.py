@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self, cast, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -70,7 +70,7 @@ def verb_of(path: Path) -> Verb:
         raise ConfigError(
             f"{path}: verb: got {verb!r}; write one of {', '.join(get_args(Verb))} at the top of the file"
         )
-    return verb
+    return cast(Verb, verb)
 
 
 def parse_value(text: str) -> Any:
@@ -161,8 +161,10 @@ def _merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     merged = dict(under)
     for key, value in over.items():
         old = merged.get(key)
-        both = isinstance(old, dict) and isinstance(value, dict)
-        merged[key] = _merge(old, value) if both else value
+        if isinstance(old, dict) and isinstance(value, dict):
+            merged[key] = _merge(old, value)
+        else:
+            merged[key] = value
     return merged
 
 

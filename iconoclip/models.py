@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,13 +34,13 @@ _HUB_FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "text/*"]
 class Model:
     """A text-image model with all that belongs to it.
 
-    ``module`` is open_clip's (``encode_image``, ``encode_text``, ``logit_scale``); ``tokenizer`` maps a list of texts to
-    int64 [N, context_length]; ``config`` is the content of ``open_clip_config.json``.
+    ``module`` is open_clip's (``encode_image``, ``encode_text``, ``logit_scale``); ``tokenizer`` maps a list of texts
+    to int64 [N, context_length]; ``config`` is the content of ``open_clip_config.json``.
     """
 
     name: str
-    module: nn.Module
-    tokenizer: Callable[[Sequence[str]], torch.Tensor]
+    module: Any  # open_clip's CLIP or CustomTextCLIP: nn.Module hides their attributes from type checkers
+    tokenizer: Callable[[list[str]], torch.Tensor]
     config: dict[str, Any]
 
     @property
@@ -64,7 +64,8 @@ class Model:
         """Evaluation transform: PIL picture -> float32 [3, image_size, image_size]."""
         from open_clip.transform import PreprocessCfg, image_transform_v2
 
-        return image_transform_v2(PreprocessCfg(**self.preprocess_cfg), is_train=False)
+        transform: Any = image_transform_v2(PreprocessCfg(**self.preprocess_cfg), is_train=False)
+        return transform
 
     @property
     def weights_sha256(self) -> str:
@@ -75,7 +76,7 @@ class Model:
 def load(name: str, *, weights: str | None = None, seed: int = 0) -> Model:
     """Build the model that ``name`` says, on the CPU in fp32, in evaluation mode.
 
-    ``weights`` (a pretrained tag, a ``.safetensors`` file or ``random``) takes the place of what stands after the colon.
+    ``weights`` (a pretrained tag, a ``.safetensors`` file or ``random``) takes the place of what the name says.
 
     Raises:
         ModelError: there is no such model, its weights are missing, or they are a pickle.
@@ -279,7 +280,7 @@ def _pretrained(architecture: str, tag: str, name: str) -> nn.Module:
         raise ModelError(f"{name}: {first}; is there a network? `--stage` fetches weights beforehand") from None
 
 
-def _tokenizer(folder: Path, config: dict[str, Any]) -> Callable[[Sequence[str]], torch.Tensor]:
+def _tokenizer(folder: Path, config: dict[str, Any]) -> Callable[[list[str]], torch.Tensor]:
     import open_clip
 
     named = config["model_cfg"]["text_cfg"].get("hf_tokenizer_name")

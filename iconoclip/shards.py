@@ -1,8 +1,8 @@
 """Write records into byte-stable tar shards and read them back at random, ours and other people's.
 
 A shard set is a folder: ``train/ val/ test/ eval/<collection>/`` hold tars only, ``ledger/`` the Parquet index,
-``manifest.json`` the list of shards. ``open_shards(root, "train")`` gives random access to one split; tars from elsewhere
-are indexed by one scan, kept in the user's cache folder.
+``manifest.json`` the list of shards. ``open_shards(root, "train")`` gives random access to one split; tars from
+elsewhere are indexed by one scan, kept in the user's cache folder.
 """
 
 import io
@@ -70,8 +70,8 @@ class ShardInfo:
 class Manifest:
     """What a shard set consists of and what made it.
 
-    ``holdout`` says how works were set apart: ``{"salt", "folds", "fold_sources"}``. The records of ``fold_sources`` all
-    lie in ``train/``; a training run with ``fold: k`` leaves out those of fold k (``records.fold_of``) to be tested on.
+    ``holdout`` says how works were set apart: ``{"salt", "folds", "fold_sources"}``. The records of ``fold_sources``
+    all lie in ``train/``; a training run with ``fold: k`` leaves out fold k (``records.fold_of``) to be tested on.
     """
 
     shards: tuple[ShardInfo, ...]
@@ -193,7 +193,7 @@ def _ledger_schema() -> pa.Schema:
 class ShardSet:
     """Random access to the samples of some tars, in the order in which they lie there.
 
-    ``offsets[ext]`` and ``lengths[ext]`` are int64 [N] (-1 where a sample has no such member), ``shard_of`` is int32 [N].
+    ``offsets[ext]`` and ``lengths[ext]`` are int64 [N] (-1 where a sample has no such member); ``shard_of`` int32 [N].
     """
 
     paths: tuple[Path, ...]
