@@ -1,0 +1,276 @@
+"""Shared fixtures: where the real data lie, a very small model, a shard set made on the spot.
+
+Markers ``real``, ``services``, ``browser`` and ``peers`` need things that a user's machine may not have. A fixture
+that misses one calls :func:`_missing`: the test is skipped with the reason, or fails where ``ICONOCLIP_REQUIRE``
+names the marker.
+"""
+
+import csv
+import io
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+# Before torch, datasets and huggingface_hub are imported, and inherited by every process that a test starts.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["MKL_NUM_THREADS"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_DATASETS_OFFLINE"] = "1"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+os.environ["WANDB_MODE"] = "offline"
+os.environ["MPLBACKEND"] = "Agg"
+os.environ["PYTHONSAFEPATH"] = "1"  # `eval` and `train` in a test's working folder must not shadow ours
+_CACHE = Path(tempfile.mkdtemp(prefix="iconoclip-tests-"))
+os.environ["XDG_CACHE_HOME"] = str(_CACHE)
+os.environ["HF_HOME"] = str(_CACHE / "huggingface")
+os.environ["MPLCONFIGDIR"] = str(_CACHE / "matplotlib")
+for _secret in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "WANDB_API_KEY"):
+    os.environ.pop(_secret, None)
+
+ROOT = Path(__file__).resolve().parents[1]
+
+LANGUAGES = ("en", "fr", "nl")
+COLLECTIONS = (("prints", "Museum One"), ("photos", "Library Two"))
+_NOUNS = {
+    "en": ("a lion", "a ship", "a tower", "an eagle", "a rose", "a bridge", "a horse"),
+    "fr": ("un lion", "un navire", "une tour", "un aigle", "une rose", "un pont", "un cheval"),
+    "nl": ("een leeuw", "een schip", "een toren", "een adelaar", "een roos", "een brug", "een paard"),
+}
+_VIEWS = {"en": "drawn, view", "fr": "dessin, vue", "nl": "tekening, gezicht"}
+
+
+def _required() -> set[str]:
+    return {name.strip() for name in os.environ.get("ICONOCLIP_REQUIRE", "").split(",") if name.strip()}
+
+
+def _missing(marker: str, reason: str) -> None:
+    if marker in _required():
+        pytest.fail(f"ICONOCLIP_REQUIRE={marker}: {reason}")
+    pytest.skip(reason)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse a misspelt marker name: it would silently require nothing."""
+    unknown = _required() - {"real", "services", "browser", "peers"}
+    if unknown:
+        raise pytest.UsageError(f"ICONOCLIP_REQUIRE: unknown {', '.join(sorted(unknown))}")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the cache folder of this process."""
+    shutil.rmtree(_CACHE, ignore_errors=True)
+
+
+@pytest.fixture
+def missing() -> Callable[[str, str], None]:
+    """``missing("peers", reason)`` skips the test, or fails it where ``ICONOCLIP_REQUIRE`` says so."""
+    return _missing
+
+
+@pytest.fixture(scope="session")
+def shared_folder() -> Path:
+    """Folder beside the checkout with real data and test tools; ``ICONOCLIP_SHARED`` names another."""
+    folder = Path(os.environ.get("ICONOCLIP_SHARED") or ROOT.parent / "shared")
+    if folder.name == "data":
+        folder = folder.parent
+    if not (folder / "data" / "COLLECTIONS.md").is_file():
+        _missing("real", f"no real data in {folder}; set ICONOCLIP_SHARED to the folder that holds data/")
+    return folder.resolve()
+
+
+@pytest.fixture(scope="session")
+def shared_data(shared_folder: Path) -> Path:
+    """Real pictures and metadata: ``images/``, ``annotations/``, ``responses/``."""
+    return shared_folder / "data"
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of a Chromium."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        found = shutil.which(name)
+        if found:
+            return found
+    _missing("browser", "no Chromium; `apt-get install chromium` on Debian")
+    raise AssertionError
+
+
+@pytest.fixture(scope="session")
+def peers() -> Path:
+    """Overlay folder with the peers' versions; put it first on PYTHONPATH."""
+    folder = Path(os.environ.get("ICONOCLIP_PEERS") or ROOT / ".peers")
+    if not (folder / "webdataset").is_dir():
+        _missing("peers", f"no peers overlay in {folder}; run `make peers`")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def slurm() -> str:
+    """Path of ``sbatch``, on a machine where a cluster answers."""
+    found = shutil.which("sbatch")
+    if not found:
+        _missing("services", "no sbatch; `make services` installs Slurm on Debian")
+    return str(found)
+
+
+@pytest.fixture(scope="session")
+def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Model folder: 2 layers, width 32, pictures of 32 px, CLIP's own tokenizer, random weights of seed 0."""
+    from iconoclip import models
+
+    folder = tmp_path_factory.mktemp("tiny_model")
+    config = {
+        "model_cfg": {
+            "embed_dim": 32,
+            "vision_cfg": {"image_size": 32, "layers": 2, "width": 32, "head_width": 16, "patch_size": 8},
+            "text_cfg": {"context_length": 24, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2},
+        },
+        "preprocess_cfg": {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "resize_mode": "longest"},
+    }
+    (folder / models.CONFIG_NAME).write_text(json.dumps(config))
+    models.save(models.load(f"{folder}:random", seed=0), folder)
+    return folder
+
+
+@pytest.fixture
+def make_jpeg() -> Callable[..., bytes]:
+    """``make_jpeg(number, size_px=(48, 40))``: a small picture, another for each number, the same on every machine."""
+    return _jpeg
+
+
+@pytest.fixture
+def make_record() -> Callable[..., "object"]:
+    """``make_record(number, split="train")``: a full record; two views in a row belong to one work."""
+    return _record
+
+
+@pytest.fixture
+def make_shards(tmp_path: Path) -> Callable[..., Path]:
+    """``make_shards(root, num_records=24, eval_collections=("saints",), max_per_shard=1000)`` -> root of a shard set.
+
+    Records alternate between two collections and three languages; two views make a work and stay in one split. Of
+    every ten works six are in train, two in val and two in test. ``eval_collections`` adds ``eval/<name>`` splits whose
+    captions are labels.
+    """
+
+    def make(
+        root: Path | None = None,
+        *,
+        num_records: int = 24,
+        splits: Sequence[str] = ("train", "val", "test"),
+        eval_collections: Sequence[str] = (),
+        max_per_shard: int = 1000,
+        name: str = "toy",
+    ) -> Path:
+        root = root or tmp_path / "shards"
+        _write_set(root, num_records, tuple(splits), tuple(eval_collections), max_per_shard, name)
+        return root
+
+    return make
+
+
+def _jpeg(number: int, size_px: tuple[int, int] = (48, 40)) -> bytes:
+    from PIL import Image, ImageDraw
+
+    colour = ((number * 67) % 256, (number * 131) % 256, (number * 29) % 256)
+    image = Image.new("RGB", size_px, colour)
+    draw = ImageDraw.Draw(image)
+    left, top = (number * 7) % (size_px[0] // 2), (number * 5) % (size_px[1] // 2)
+    draw.ellipse((left, top, left + 16, top + 12), fill=tuple(255 - part for part in colour))
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
+def _record(number: int, split: str = "train", *, label: str = "", collection: tuple[str, str] | None = None):
+    from iconoclip.records import Caption, Record, Rights
+
+    work = number // 2
+    source, institution = collection or COLLECTIONS[work % len(COLLECTIONS)]
+    language = LANGUAGES[work % len(LANGUAGES)]
+    nouns = _NOUNS[language]
+    text = label or f"{nouns[work % len(nouns)]}, {_VIEWS[language]} {number}"
+    return Record(
+        id=f"{source}-{number:04d}",
+        source=source,
+        institution=institution,
+        page_url=f"https://example.org/{source}/{number}",
+        title=text,
+        captions=(Caption(text, language, "label" if label else "title", "page"),),
+        creator="Anonymous",
+        date_text="1888-05-01",
+        year_min=1888,
+        year_max=1888,
+        iconclass=("71E11",),
+        rights=(
+            Rights("work", uri="http://creativecommons.org/publicdomain/mark/1.0/", asserted_by=institution),
+            Rights("metadata", uri="http://creativecommons.org/publicdomain/zero/1.0/", asserted_by=institution),
+        ),
+        rights_class="public_domain",
+        attribution=f"{institution}, no. {number}",
+        width=48,
+        height=40,
+        work_group=f"{source}:work-{work}",
+        split=split,
+    )
+
+
+def _split_of(number: int, splits: tuple[str, ...]) -> str:
+    wanted = ("train",) * 6 + ("val",) * 2 + ("test",) * 2
+    split = wanted[(number // 2) * 7 % 10]
+    return split if split in splits else splits[0]
+
+
+def _write_set(
+    root: Path, num_records: int, splits: tuple[str, ...], evals: tuple[str, ...], max_per_shard: int, name: str
+) -> None:
+    from iconoclip import shards
+
+    by_split = {split: [] for split in splits}
+    for number in range(num_records):
+        split = _split_of(number, splits)
+        by_split[split].append((number, _record(number, split)))
+    for place, collection in enumerate(evals):
+        split, labels = f"eval/{collection}", ("lion", "ship", "tower")
+        numbers = range(10_000 * (place + 1), 10_000 * (place + 1) + 12)
+        by_split[split] = [
+            (n, _record(n, split, label=labels[n // 2 % 3], collection=(collection, "Archive Three"))) for n in numbers
+        ]
+    infos = []
+    for split, rows in by_split.items():
+        placed = []
+        stem = split.removeprefix("eval/") if split.startswith("eval/") else name
+        for part, start in enumerate(range(0, len(rows), max_per_shard)):
+            samples = [
+                shards.Sample(_jpeg(number), record.captions[0].text, record)
+                for number, record in rows[start : start + max_per_shard]
+            ]
+            info, where = shards.write_shard(root, f"{split}/{stem}-{part:05d}.tar", samples)
+            infos.append(info)
+            placed += where
+        shards.write_ledger(root, split, placed, [record for _, record in rows])
+    _write_attribution(root, [record for rows in by_split.values() for _, record in rows])
+    shards.Manifest(
+        shards=tuple(infos),
+        config_sha256="0" * 64,
+        software={"iconoclip": "test"},
+        created="2026-01-01T00:00:00Z",
+        counts={"harvested": sum(map(len, by_split.values())), "kept": sum(map(len, by_split.values()))},
+        config={"verb": "prep", "name": name},
+        holdout={"salt": "test", "folds": 5, "fold_sources": ["prints"]},
+    ).write(root)
+
+
+def _write_attribution(root: Path, records: list) -> None:
+    with (root / "ATTRIBUTION.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(("key", "id", "institution", "title", "creator", "rights", "attribution", "page_url"))
+        for record in records:
+            row = (record.key, record.id, record.institution, record.title, record.creator)
+            table.writerow((*row, record.rights[0].uri, record.attribution, record.page_url))
