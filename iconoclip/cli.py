@@ -7,12 +7,15 @@ import importlib.util
 import shutil
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from . import __version__, log
-from .errors import IconoclipError
+from .errors import ConfigError, IconoclipError
+
+if TYPE_CHECKING:
+    from .config import Config
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -166,7 +169,7 @@ def check(paths: Annotated[list[Path], typer.Argument(help="YAML files, or folde
     """Validate configurations; needs no GPU and no data."""
     from .check import check_configs
 
-    text, ok = check_configs(paths)
+    text, ok = check_configs(paths, _config_class)
     print(text)
     if not ok:
         raise typer.Exit(2)
@@ -181,6 +184,23 @@ def doctor() -> None:
     print(text)
     if not ok:
         raise typer.Exit(2)
+
+
+def _config_class(verb: str) -> "type[Config]":
+    """Class that a configuration of this verb must fit; importing it loads neither torch nor open_clip."""
+    if verb == "prep":
+        from data_prep.config import PrepConfig
+
+        return PrepConfig
+    if verb == "train":
+        from train.config import TrainConfig
+
+        return TrainConfig
+    if verb == "eval":
+        from eval.config import EvalConfig
+
+        return EvalConfig
+    raise ConfigError(f"verb: no command reads {verb!r} files yet; write one of prep, train, eval")
 
 
 def _refuse_foreign_names() -> None:
