@@ -1,4 +1,4 @@
-"""The lion rampant, the eagle displayed and the martlet, drawn limb by limb.
+"""The lion rampant and the eagle displayed, drawn limb by limb.
 
 Beasts face dexter, the viewer's left. `lion()` returns a `Figure` in a box about 100 units high.
 """
@@ -11,7 +11,7 @@ from .paths import Figure, Part, circle, mirror, path, spline, stroke
 
 
 def lion() -> Figure:
-    torso = stroke("40,27 45,36 53,48 60,60 61,68", 19, 25, 20, 14, 16, 17)
+    torso = stroke("40,27 45,36 53,48 60,60 61,68", 19, 26, 24, 17, 16, 17)
     mane = Part(
         path(
             "M 26 8 L 33 3 L 36 7 L 44 3 L 45 9 L 54 9 L 52 15 L 60 20 L 55 24 L 61 32 L 55 33 "
@@ -25,7 +25,7 @@ def lion() -> Figure:
         )
     )
     ear = Part(path("M 33 8 C 33 2 37 0 40 1 C 42 5 41 9 38 11 Z"))
-    tongue = stroke("21,23.5 14,23 9,25", 3, 2.5, 0.8)
+    tongue = stroke("22,23.5 15,23 11,24.5", 2, 1.6, 0.5)
     limbs = (
         stroke("44,33 34,35 24,31 15,21", 15, 11, 8, 6),
         stroke("46,46 37,53 27,53 18,47", 15, 11, 8, 6),
@@ -46,7 +46,8 @@ def lion() -> Figure:
                   "C 91 8 92 11 95 12 C 98 17 95 27 86 31 C 85 31 83 31 82 29 Z")),
     )  # fmt: skip
     details = (
-        spline("45,13 48,20 46,27"),
+        spline("38,10 42,17 41,25 35,31"),
+        spline("46,12 49,19 47,26"),
         spline("52,21 51,28 52,33"),
         spline("41,31 43,36 42,41"),
         spline("36,31 35,36 36,40"),
@@ -54,7 +55,6 @@ def lion() -> Figure:
         spline("17,15.5 18,18"),
         spline("50,60 52,68 59,73"),
         spline("63,66 68,70"),
-        spline("44,54 50,60"),
     )
     return Figure((*tail, torso, *limbs, *paws, mane, tongue, ear, head), details, (circle(26, 14, 1.9),))
 
@@ -71,52 +71,42 @@ def _paw(x: float, y: float, toward_deg: float) -> list[Part]:
 
 
 def eagle() -> Figure:
-    body = Part(path("M 50 22 C 60 26 63 38 60 50 C 58 60 54 66 50 72 C 46 66 42 60 40 50 "
-                     "C 37 38 40 26 50 22 Z"))  # fmt: skip
-    neck = stroke("50,32 51,22 50,13", 15, 11, 10)
-    head = Part(path("M 56 12 C 56 5 49 3 44 6 C 41 7 37 9 34 15 C 37 14 39 15 41 16 L 37 20 "
-                     "C 41 20 44 20 47 22 C 53 22 56 18 56 12 Z"))  # fmt: skip
-    wing: list[Part] = [stroke("45,33 36,22 26,17 16,17 11,12 15,6", 17, 14, 11, 8, 6, 2)]
-    roots = ("14,16", "19,18", "25,20", "31,22", "37,27", "42,33")
-    tips = ("1,30", "3,47", "10,60", "19,68", "28,70", "36,66")
-    bends = ("6,22", "9,32", "16,42", "23,48", "31,50", "38,51")
-    for root, bend, tip in zip(roots, bends, tips, strict=True):
-        wing.append(stroke(f"{root} {bend} {tip}", 7, 8.5, 7.5, 1.2))
+    body = Part(path("M 50 24 C 59 28 62 40 59 52 C 57 61 54 68 50 76 C 46 68 43 61 41 52 "
+                     "C 38 40 41 28 50 24 Z"))  # fmt: skip
+    neck = stroke("50,36 52,24 50,11", 15, 9.5, 11)
+    head = Part(path("M 57 9 C 57 1 49 -3 43 0 C 39 2 34 5 31 12 C 34 11 37 12 40 12.5 L 35 16.5 "
+                     "C 39 17.5 43 17 46 18.5 C 53 20 57 16 57 9 Z"))  # fmt: skip
+    tongue = stroke("39,13.5 34,13.5 31,15", 1.6, 1.4, 0.5)
+    wing: list[Part] = [stroke("44,38 35,28 24,21 13,19 6,13 8,5 14,3", 18, 13, 11, 9, 7, 5, 1.5)]
+    for root, bend, tip in _PINIONS:
+        wing.append(stroke(f"{root} {bend} {tip}", 7, 7.6, 6.4, 0.8))
     leg: list[Part] = [
-        stroke("46,58 38,66 31,74", 12, 9, 4.5),
-        stroke("31,74 25,76 19,73", 4, 3.5, 0.8),
-        stroke("31,74 25,80 20,84", 4, 3.5, 0.8),
-        stroke("31,74 31,81 28,88", 4, 3.5, 0.8),
-        stroke("31,74 36,77 38,81", 4, 3, 0.8),
+        stroke("46,60 37,69 28,77", 12, 9, 4),
+        stroke("28,77 21,77 14,73", 3.6, 3.2, 0.6),
+        stroke("28,77 21,81 15,86", 3.6, 3.2, 0.6),
+        stroke("28,77 27,85 23,92", 3.6, 3.2, 0.6),
+        stroke("28,77 34,80 36,86", 3.6, 2.8, 0.6),
     ]
     tail = [
-        stroke("50,66 50,80 50,98", 8, 8, 9, 2),
-        stroke("49,68 45,81 40,95", 6, 7, 8, 1.5),
-        stroke("49,68 43,78 35,87", 5, 6, 6.5, 1.2),
+        stroke("50,70 50,86 50,106", 7, 8, 8, 1.5),
+        stroke("49,70 46,86 41,103", 6, 7, 7.5, 1.2),
+        stroke("49,70 43,82 34,96", 5, 6, 6.5, 1),
     ]
     halves = [*wing, *leg, *tail[1:]]
-    parts = (*(mirror(each) for each in halves), *halves, tail[0], body, neck, head)
-    details = [spline(f"{root} {bend} {tip}")[10:-3] for root, bend, tip in zip(
-        ("16,17", "22,19", "28,21", "34,25", "40,31"),
-        ("7.5,27", "12.5,37", "19.5,45", "27,49", "34.5,50.5"),
-        ("2,39", "7,54", "15,64", "24,69", "32,68"), strict=True)]  # fmt: skip
+    parts = (*(mirror(each) for each in halves), *halves, tail[0], body, neck, tongue, head)
+    details = [spline(f"{root} {bend} {tip}")[4:-5] for root, bend, tip in _PINIONS]
     details += [mirror(Part(each)).polygon for each in details]
-    details += [spline("44,40 50,44 56,40"), spline("43,48 50,52 57,48"), spline("45,56 50,60 55,56")]
-    return Figure(parts, tuple(details), (circle(46, 11, 1.7),))
+    chest = ("43,42 50,46 57,42", "42,51 50,55 58,51", "44,60 50,64 56,60")
+    details += [spline(each) for each in chest]
+    return Figure(parts, tuple(details), (circle(46, 8, 1.9),))
 
 
-def martlet() -> Figure:
-    """A swallow-like bird with neither legs nor feet: tufts of feathers in their place."""
-    body = Part(
-        path(
-            "M 4 30 L 14 27 C 17 16 30 14 37 24 C 40 30 46 33 54 34 C 66 35 78 42 87 47 L 116 50 "
-            "L 98 57 L 114 68 L 86 64 C 78 74 66 78 56 78 C 38 78 22 66 20 50 C 19 44 18 40 15 36 Z"
-        )
-    )
-    tufts = (
-        Part(path("M 40 72 L 36 88 L 43 83 L 45 92 L 50 83 L 54 90 L 55 74 Z")),
-        Part(path("M 56 74 L 57 88 L 62 82 L 66 89 L 68 80 L 73 83 L 70 70 Z")),
-    )
-    wing = spline("40,42 52,52 68,55 88,52")
-    feather = spline("38,50 50,62 64,64 78,60")
-    return Figure((*tufts, body), (wing, feather), (circle(24, 26, 2.6),))
+# Root, bend and tip of each flight feather of the dexter wing, outermost first.
+_PINIONS = (
+    ("11,19", "1,27", "-5,40"),
+    ("17,21", "5,39", "0,57"),
+    ("23,23", "12,48", "9,69"),
+    ("30,27", "20,53", "19,75"),
+    ("36,32", "28,55", "28,73"),
+    ("42,38", "35,54", "35,66"),
+)

@@ -24,7 +24,7 @@ _CHARGES: dict[str, tuple[str, str]] = {
     "sword": ("a sword", "swords"),
     "annulet": ("an annulet", "annulets"),
     "lozenge": ("a lozenge", "lozenges"),
-    "martlet": ("a martlet", "martlets"),
+    "anchor": ("an anchor", "anchors"),
     "oak_leaf": ("an oak leaf", "oak leaves"),
     "cross_crosslet": ("a cross crosslet", "crosses crosslet"),
     "trefoil": ("a trefoil slipped", "trefoils slipped"),

@@ -34,7 +34,7 @@ _CHARGES: dict[str, tuple[str, str, bool]] = {
     "sword": ("à l'épée", "épées", True),
     "annulet": ("à l'annelet", "annelets", False),
     "lozenge": ("au losange", "losanges", False),
-    "martlet": ("à la merlette", "merlettes", True),
+    "anchor": ("à l'ancre", "ancres", True),
     "oak_leaf": ("à la feuille de chêne", "feuilles de chêne", True),
     "cross_crosslet": ("à la croix recroisetée", "croix recroisetées", True),
     "trefoil": ("au trèfle", "trèfles", False),

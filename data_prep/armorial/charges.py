@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from .beasts import eagle, lion, martlet
+from .beasts import eagle, lion
 from .grammar import ChargeKind
 from .paths import Figure, Part, Points, circle, mirror, path, ring, spline, stroke
 
@@ -17,7 +17,7 @@ from .paths import Figure, Part, Points, circle, mirror, path, ring, spline, str
 @lru_cache(maxsize=None)
 def figure(kind: ChargeKind) -> Figure:
     makers: dict[str, Callable[[], Figure]] = {
-        "lion": lion, "eagle": eagle, "martlet": martlet, "fleur_de_lis": _fleur_de_lis,
+        "lion": lion, "eagle": eagle, "anchor": _anchor, "fleur_de_lis": _fleur_de_lis,
         "mullet": _mullet, "crescent": _crescent, "rose": _rose, "roundel": _roundel,
         "billet": _billet, "escallop": _escallop, "tower": _tower, "key": _key, "sword": _sword,
         "annulet": _annulet, "lozenge": _lozenge, "oak_leaf": _oak_leaf,
@@ -72,15 +72,11 @@ def _rose() -> Figure:
         side = 7 * np.array([-math.sin(between), math.cos(between)])
         root = np.array([50 + 26 * math.cos(between), 50 + 26 * math.sin(between)])
         barbs.append(Part(np.stack([root - side, tip, root + side])))
-        details.append(circle(50 + 22 * math.cos(angle), 50 + 22 * math.sin(angle), 10)[:41])
-        start, stop = 12.0, 33.0
-        details.append(np.array([
-            (50 + start * math.cos(between), 50 + start * math.sin(between)),
-            (50 + stop * math.cos(between), 50 + stop * math.sin(between)),
-        ]))  # fmt: skip
-    closed = [np.concatenate([each, each[:1]]) for each in (circle(50, 50, 12),)]
-    lines = [each for each in details if len(each) == 2] + closed
-    return Figure((*barbs, *petals), tuple(lines), (circle(50, 50, 6),))
+        toward = np.array([math.cos(between), math.sin(between)])
+        details.append(np.stack([50 + 12 * toward, 50 + 33 * toward]))
+    heart = circle(50, 50, 12)
+    details.append(np.concatenate([heart, heart[:1]]))
+    return Figure((*barbs, *petals), tuple(details), (circle(50, 50, 6),))
 
 
 def _roundel() -> Figure:
@@ -88,11 +84,11 @@ def _roundel() -> Figure:
 
 
 def _billet() -> Figure:
-    return Figure((Part(path("M 24 2 L 76 2 L 76 98 L 24 98 Z")),))
+    return Figure((Part(path("M 26 1 L 74 1 L 74 99 L 26 99 Z")),))
 
 
 def _escallop() -> Figure:
-    """A fan of nine ribs over a hinge with two ears, the hinge in base? No: uppermost is the fan."""
+    """A fan of ribs, its rim uppermost, over a hinge with two ears."""
     rim: list[Points] = []
     ribs = []
     hinge = np.array([50.0, 88.0])
@@ -141,11 +137,21 @@ def _key() -> Figure:
 
 def _sword() -> Figure:
     """Palewise, the point uppermost."""
-    blade = Part(path("M 44 66 L 44.5 12 L 50 0 L 55.5 12 L 56 66 Z"))
+    blade = Part(path("M 43 66 L 43.5 13 L 50 0 L 56.5 13 L 57 66 Z"))
     guard = stroke("27,70 38,66.5 50,66 62,66.5 73,70", 7, 6, 7, 6, 7)
     grip = stroke("50,66 50,80 50,92", 6.5, 7.5, 6)
     pommel = Part(circle(50, 94, 6.5))
     return Figure((blade, guard, grip, pommel), (spline("50,14 50,40 50,60"),))
+
+
+def _anchor() -> Figure:
+    """The ring uppermost, the stock beneath it."""
+    shank = stroke("50,20 50,55 50,90", 8, 9, 10)
+    stock = Part(path("M 27 24 L 73 24 L 73 32 L 27 32 Z"))
+    arm = stroke("50,92 30,86 18,66", 10, 9, 7)
+    fluke = Part(path("M 14 52 L 31 66 L 21 66 L 8 74 Z"))
+    parts = (ring(50, 10, 10, 5), shank, stock, arm, mirror(arm), fluke, mirror(fluke))
+    return Figure(parts)
 
 
 def _annulet() -> Figure:
@@ -173,9 +179,9 @@ def _oak_leaf() -> Figure:
 
 def _cross_crosslet() -> Figure:
     """A cross whose every limb is crossed again."""
-    arm = 7.5
-    bars = [(50 - arm, 2, 50 + arm, 98), (2, 50 - arm, 98, 50 + arm)]
-    bars += [(30, 16, 70, 30), (30, 70, 70, 84), (16, 30, 30, 70), (70, 30, 84, 70)]
+    arm = 6.5
+    bars = [(50 - arm, 1, 50 + arm, 99), (1, 50 - arm, 99, 50 + arm)]
+    bars += [(33, 14, 67, 26), (33, 74, 67, 86), (14, 33, 26, 67), (74, 33, 86, 67)]
     return Figure(tuple(Part(path(f"M {a} {b} L {c} {b} L {c} {d} L {a} {d} Z")) for a, b, c, d in bars))
 
 

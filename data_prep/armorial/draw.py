@@ -15,12 +15,12 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from .charges import figure
-from .grammar import Arms, ChargeKind, Charges
+from .grammar import Arms, ChargeKind, Ordinary
 from .paths import Points
 from .shields import (
-    BORDURE_WIDTH,
     HEIGHT,
     Shape,
+    bordure_inner,
     ordinary_polygons,
     outline,
     partition_polygons,
@@ -119,24 +119,31 @@ def _paint_arms(
     arms: Arms, side: int, frame: _Frame, style: Style, palette: dict[str, Colour]
 ) -> Image.Image:
     art = _paint_field(arms.field.tinctures, arms, side, frame, style, palette)
-    pen = ImageDraw.Draw(art)
     if arms.ordinary is not None:
-        colour = palette[arms.ordinary.tincture]
-        for polygon in ordinary_polygons(arms.ordinary.kind):
-            points = frame.points(polygon)
-            pen.polygon(points, fill=colour)
-            _ink_line(pen, points, style.ink, frame.line_px)
-        if arms.ordinary.kind == "bordure":
-            edge = frame.points(outline(style.shape))
-            thick = round(2 * BORDURE_WIDTH * frame.scale)
-            _ink_line(pen, edge, style.ink, thick + 2 * frame.line_px)
-            _ink_line(pen, edge, colour, thick)
+        _paint_ordinary(art, arms.ordinary, frame, style, palette)
     if arms.charges is not None:
         swapped = None
         if arms.charges.tincture == "counterchanged":
             swapped = _paint_field(arms.field.tinctures[::-1], arms, side, frame, style, palette)
         _paint_charges(art, arms, frame, style, palette, swapped)
     return art
+
+
+def _paint_ordinary(
+    art: Image.Image, ordinary: Ordinary, frame: _Frame, style: Style, palette: dict[str, Colour]
+) -> None:
+    pen = ImageDraw.Draw(art)
+    colour = palette[ordinary.tincture]
+    for polygon in ordinary_polygons(ordinary.kind):
+        points = frame.points(polygon)
+        pen.polygon(points, fill=colour)
+        _ink_line(pen, points, style.ink, frame.line_px)
+    if ordinary.kind == "bordure":
+        inner = frame.points(bordure_inner(style.shape))
+        field_mask = Image.new("L", art.size, 255)
+        ImageDraw.Draw(field_mask).polygon(inner, fill=0)
+        art.paste(colour, (0, 0), field_mask)
+        _ink_line(pen, inner, style.ink, frame.line_px)
 
 
 def _paint_field(

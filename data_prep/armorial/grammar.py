@@ -21,7 +21,7 @@ OrdinaryKind = Literal[
 ]
 ChargeKind = Literal[
     "lion", "eagle", "fleur_de_lis", "mullet", "crescent", "rose", "roundel", "billet", "escallop",
-    "tower", "key", "sword", "annulet", "lozenge", "martlet", "oak_leaf", "cross_crosslet", "trefoil",
+    "tower", "key", "sword", "annulet", "lozenge", "anchor", "oak_leaf", "cross_crosslet", "trefoil",
 ]  # fmt: skip
 Arrangement = Literal[
     "alone", "in_fess", "in_pale", "two_and_one", "two_and_two", "in_saltire", "three_two_one",
@@ -39,7 +39,7 @@ CHARGES: tuple[ChargeKind, ...] = get_args(ChargeKind)
 # Small and plain enough to be told apart on an ordinary when the shield is 64 px high.
 SMALL_CHARGES: tuple[ChargeKind, ...] = (
     "fleur_de_lis", "mullet", "crescent", "rose", "roundel", "billet", "escallop", "annulet",
-    "lozenge", "cross_crosslet", "trefoil", "martlet",
+    "lozenge", "cross_crosslet", "trefoil",
 )  # fmt: skip
 # A silhouette broad enough to show both tinctures on either side of a line of partition.
 COUNTERCHANGEABLE: tuple[ChargeKind, ...] = (

@@ -28,6 +28,12 @@ _OUTLINES: dict[Shape, str] = {
 }  # fmt: skip
 
 
+# Plain shapes stand smaller when alone, or a billet would pass for a pale couped.
+_LONE_SHARE: dict[ChargeKind, float] = {
+    "billet": 0.62, "roundel": 0.74, "annulet": 0.82, "lozenge": 0.82,
+}  # fmt: skip
+
+
 @lru_cache(maxsize=None)
 def outline(shape: Shape) -> Points:
     return path(_OUTLINES[shape])
@@ -102,7 +108,7 @@ def _bendy() -> list[Points]:
 
 
 def ordinary_polygons(kind: OrdinaryKind) -> list[Points]:
-    """The ordinary's area, to be clipped by the shield; the bordure is drawn as a thick line."""
+    """The ordinary's area, to be clipped by the shield; the bordure is what its inner edge leaves."""
     cross_y = 0.47
     match kind:
         case "chief":
@@ -135,7 +141,20 @@ def ordinary_polygons(kind: OrdinaryKind) -> list[Points]:
                              (0.5 + w, 2), (0.5 - w, 2), (0.5 - w, 0.5 + d - w), (-1 - d, -1),
                              (-1, -1 - d))]  # fmt: skip
         case "bordure":
-            return []
+            return []  # all that `bordure_inner` leaves
+
+
+@lru_cache(maxsize=None)
+def bordure_inner(shape: Shape) -> Points:
+    """The field within a bordure: the shield's outline worn away evenly from all sides."""
+    turns = np.linspace(-np.pi / 2, np.pi / 2, 61)
+    heights = np.linspace(BORDURE_WIDTH, HEIGHT - BORDURE_WIDTH, 160)
+    reach = heights[:, None] + BORDURE_WIDTH * np.sin(turns)[None, :]
+    clear = (half_width(shape, reach) - BORDURE_WIDTH * np.cos(turns)[None, :]).min(axis=1)
+    heights, clear = heights[clear > 0], clear[clear > 0]
+    right = np.stack([0.5 + clear, heights], axis=1)
+    left = np.stack([0.5 - clear, heights], axis=1)
+    return np.concatenate([right, left[::-1]])
 
 
 def place_charges(
@@ -154,6 +173,8 @@ def _place(
     points = silhouette(kind)
     size = np.ptp(points, axis=0)
     height = min(min(slot[2] / size[0], slot[3] / size[1]) for slot in slots)
+    if arrangement == "alone":
+        height *= _LONE_SHARE.get(kind, 1.0)
     if tilt_deg:
         points = rotate(points, tilt_deg)
     margin = _MARGIN + (BORDURE_WIDTH if ordinary == "bordure" else 0.0)
@@ -194,6 +215,8 @@ def _slots(arrangement: str, ordinary: OrdinaryKind | None) -> tuple[Slot, ...]:
         return _SLOTS_AROUND[ordinary or "fess"]
     if ordinary == "chief":
         return _SLOTS_UNDER_CHIEF[arrangement]
+    if ordinary == "bordure" and arrangement in _SLOTS_IN_BORDURE:
+        return _SLOTS_IN_BORDURE[arrangement]
     return _SLOTS[arrangement]
 
 
@@ -219,6 +242,9 @@ _SLOTS_UNDER_CHIEF: dict[str, tuple[Slot, ...]] = {
     "alone": ((0.5, 0.70, 0.60, 0.60),),
     "in_fess": ((0.27, 0.62, 0.36, 0.46), (0.73, 0.62, 0.36, 0.46)),
     "two_and_one": ((0.28, 0.54, 0.32, 0.29), (0.72, 0.54, 0.32, 0.29), (0.5, 0.88, 0.32, 0.29)),
+}
+_SLOTS_IN_BORDURE: dict[str, tuple[Slot, ...]] = {
+    "two_and_one": ((0.325, 0.335, 0.31, 0.35), (0.675, 0.335, 0.31, 0.35), (0.5, 0.73, 0.31, 0.35)),
 }
 _SLOTS_AROUND: dict[str, tuple[Slot, ...]] = {
     "fess": ((0.25, 0.20, 0.34, 0.29), (0.75, 0.20, 0.34, 0.29), (0.5, 0.87, 0.34, 0.30)),
