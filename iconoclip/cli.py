@@ -3,7 +3,6 @@
 Exit codes: 0 done, 2 something the user can mend (one line on stderr), 1 a bug of ours (with its traceback).
 """
 
-import importlib.util
 import shutil
 import sys
 from pathlib import Path
@@ -205,11 +204,10 @@ def _config_class(verb: str) -> "type[Config]":
 
 def _refuse_foreign_names() -> None:
     """`train` and `eval` are common names: stop when another file of that name would be imported."""
-    home = Path(__file__).resolve().parents[1]
-    for name in ("data_prep", "train", "eval"):
-        spec = importlib.util.find_spec(name)
-        if spec and spec.origin and home not in Path(spec.origin).resolve().parents:
-            raise IconoclipError(f"the name {name!r} is taken by {spec.origin}; run from another folder")
+    from .doctor import foreign_names
+
+    for name, origin in foreign_names().items():
+        raise IconoclipError(f"the name {name!r} is taken by {origin}; run from another folder, or rename that file")
 
 
 if __name__ == "__main__":
