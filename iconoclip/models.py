@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -27,6 +28,7 @@ CONFIG_NAME = "open_clip_config.json"
 WEIGHTS_NAME = "open_clip_model.safetensors"
 OUR_CONFIGS = Path(__file__).parent / "model_configs"
 
+_REASON_CHARS = 300  # a list of the missing weights can be pages long
 _HUB_FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "text/*"]
 
 
@@ -241,8 +243,12 @@ def _load_weights(module: nn.Module, path: Path, name: str) -> None:
         raise ModelError(f"{path}: not a .safetensors file; pickled weights are not opened")
     try:
         module.load_state_dict(load_file(path), strict=True)
+    except SafetensorError as error:
+        raise ModelError(f"{path}: damaged ({error}); copy or download it again") from None
     except (RuntimeError, OSError, ValueError) as error:
-        raise ModelError(f"{name}: {path.name} does not fit {CONFIG_NAME}: {error}") from None
+        reason = " ".join(str(error).split())
+        shown = reason if len(reason) <= _REASON_CHARS else f"{reason[:_REASON_CHARS]}…"
+        raise ModelError(f"{name}: {path.name} does not fit {CONFIG_NAME}: {shown}") from None
 
 
 def _load_builtin(architecture: str, tag: str, *, name: str, seed: int) -> Model:

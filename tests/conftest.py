@@ -120,22 +120,26 @@ def slurm() -> str:
 
 
 @pytest.fixture(scope="session")
-def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_model_dir(model_dirs: Callable[[str], Path]) -> Path:
     """Model folder: 2 layers, width 32, pictures of 32 px, CLIP's own tokenizer, random weights of seed 0."""
-    from iconoclip import models
+    return model_dirs("clip")
 
-    folder = tmp_path_factory.mktemp("tiny_model")
-    config = {
-        "model_cfg": {
-            "embed_dim": 32,
-            "vision_cfg": {"image_size": 32, "layers": 2, "width": 32, "head_width": 16, "patch_size": 8},
-            "text_cfg": {"context_length": 24, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2},
-        },
-        "preprocess_cfg": {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "resize_mode": "longest"},
-    }
-    (folder / models.CONFIG_NAME).write_text(json.dumps(config))
-    models.save(models.load(f"{folder}:random", seed=0), folder)
-    return folder
+
+@pytest.fixture(scope="session")
+def model_dirs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """``model_dirs(kind)``: a very small model folder of an architecture, made offline, once per session.
+
+    ``clip`` has CLIP's own towers and tokenizer; ``siglip2`` a timm image tower, a bias and a tokenizer from
+    ``tokenizer.json``; ``xlm_roberta`` a text tower of transformers, recorded by its Hub id and ``text/config.json``.
+    """
+    made: dict[str, Path] = {}
+
+    def make(kind: str) -> Path:
+        if kind not in made:
+            made[kind] = _model_dir(tmp_path_factory.mktemp(f"tiny_{kind}"), kind)
+        return made[kind]
+
+    return make
 
 
 @pytest.fixture
@@ -173,6 +177,86 @@ def make_shards(tmp_path: Path) -> Callable[..., Path]:
         return root
 
     return make
+
+
+def _model_dir(folder: Path, kind: str) -> Path:
+    from iconoclip import models
+
+    vit = {"image_size": 32, "layers": 2, "width": 32, "head_width": 16, "patch_size": 8}
+    text = {"context_length": 24, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2}
+    timm = {"image_size": 32, "timm_model_name": "test_vit", "timm_model_pretrained": False, "timm_pool": "avg"}
+    siglip = {
+        **text,
+        "vocab_size": 64,
+        "hf_tokenizer_name": "timm/ViT-B-16-SigLIP2-256",
+        "tokenizer_kwargs": {"clean": "canonicalize"},
+        "no_causal_mask": True,
+        "pool_type": "last",
+    }
+    roberta = {
+        "context_length": 24,
+        "hf_model_name": "FacebookAI/xlm-roberta-base",
+        "hf_tokenizer_name": "FacebookAI/xlm-roberta-base",
+        "hf_pooler_type": "mean_pooler",
+        "hf_proj_type": "linear",
+    }
+    model_cfg = {
+        "clip": {"embed_dim": 32, "vision_cfg": vit, "text_cfg": text},
+        "siglip2": {
+            "embed_dim": 32,
+            "init_logit_bias": -10,
+            "custom_text": True,
+            "vision_cfg": timm,
+            "text_cfg": siglip,
+        },
+        "xlm_roberta": {"embed_dim": 32, "vision_cfg": vit, "text_cfg": roberta},
+    }[kind]
+    preprocess_cfg = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "resize_mode": "longest"}
+    (folder / models.CONFIG_NAME).write_text(json.dumps({"model_cfg": model_cfg, "preprocess_cfg": preprocess_cfg}))
+    if kind != "clip":
+        _write_tokenizer(folder)
+    if kind == "xlm_roberta":
+        _write_roberta_config(folder / "text")
+    models.save(models.load(f"{folder}:random", seed=0), folder)
+    return folder
+
+
+def _write_tokenizer(folder: Path) -> None:
+    """A tokenizer of 64 entries, trained on the captions of these tests."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    special = ["<s>", "<pad>", "</s>", "<unk>"]
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    words = [noun for nouns in _NOUNS.values() for noun in nouns]
+    tokenizer.train_from_iterator(words, trainers.BpeTrainer(vocab_size=64, special_tokens=special))
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token="<s>",
+        eos_token="</s>",
+        pad_token="<pad>",
+        unk_token="<unk>",
+        model_max_length=24,
+    ).save_pretrained(folder)
+
+
+def _write_roberta_config(folder: Path) -> None:
+    from transformers import XLMRobertaConfig
+
+    folder.mkdir()
+    XLMRobertaConfig(
+        vocab_size=64,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=32,
+        pad_token_id=1,
+    ).to_json_file(str(folder / "config.json"))
 
 
 def _jpeg(number: int, size_px: tuple[int, int] = (48, 40)) -> bytes:
