@@ -1,0 +1,309 @@
+"""Apply a model to pictures: label each one, or find those that fit a text.
+
+``apply_model("runs/real", Path("scans"), labels=Path("labels.txt"), query="a ship", out=Path("out"), k=24)`` writes
+``labels.csv`` and ``labels.html``, ``query.csv`` and ``query.html``, and ``broken.csv`` where pictures could not be
+read. Every row says that a machine made it, which one, and when.
+"""
+
+import csv
+import io
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from iconoclip.contact_sheet import Card, Section, write_contact_sheet
+from iconoclip.errors import EvaluationError
+from iconoclip.files import write_text
+from iconoclip.pages import THIN_SPACE
+from iconoclip.provenance import utc_now
+
+from .apply_labels import read_labels
+from .apply_pictures import BrokenPictureError, Pictures, open_pictures
+
+logger = logging.getLogger(__name__)
+
+SHOWN_PER_LABEL = 6
+PROGRESS_EVERY_S = 10.0
+LABEL_COLUMNS = (
+    "id", "label", "score", "runner_up", "runner_up_score", "margin", "score_kind", "cosine", "runner_up_cosine",
+    "model", "model_sha256", "date", "machine_made",
+)  # fmt: skip
+QUERY_COLUMNS = ("rank", "id", "query", "score", "score_kind", "model", "model_sha256", "date", "machine_made")
+
+
+EmbedTexts = Callable[[Sequence[str]], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What the model made of the pictures: ``image_ND`` float32 rows of length 1 for ``positions`` of ``pictures``."""
+
+    pictures: Pictures
+    positions: tuple[int, ...]
+    image_ND: np.ndarray  # noqa: N815 (the shape)
+    broken: tuple[tuple[str, str], ...]
+    model: str
+    model_sha256: str
+    scale: float
+    date: str
+
+
+def apply_model(
+    model: str,
+    pictures: Path,
+    *,
+    labels: Path | None = None,
+    query: str | None = None,
+    out: Path = Path("runs/apply"),
+    k: int = 24,
+) -> str:
+    """Write CSV and contact sheets to ``out`` and return a summary for the terminal.
+
+    A picture that cannot be read is listed in ``broken.csv`` and in the summary; the others go on.
+
+    Raises:
+        EvaluationError: neither labels nor a query, no pictures, no labels, or ``k`` below 1.
+        ModelError: there is no such model.
+    """
+    if labels is None and not (query or "").strip():
+        raise EvaluationError("nothing to do: give --labels FILE, --query TEXT, or both")
+    if k < 1:
+        raise EvaluationError(f"-k {k}: show at least one picture")
+    prompts = read_labels(labels) if labels is not None else {}
+    found = open_pictures(pictures)
+    encoded, embed = _encode(model, found)
+    parts = [_headline(encoded)]
+    if encoded.broken:
+        write_csv(out / "broken.csv", ("id", "reason"), encoded.broken)
+        parts.append(_broken_text(encoded, out))
+    if prompts:
+        parts.append(_label(encoded, prompts, embed_prompts(prompts, embed), out))
+    if query and query.strip():
+        parts.append(_search(encoded, query.strip(), embed([query.strip()])[0], out, k))
+    return "\n\n".join(parts)
+
+
+def embed_prompts(prompts: dict[str, tuple[str, ...]], embed: EmbedTexts) -> np.ndarray:
+    """One row of length 1 per label: the mean of its prompts' unit rows, set to length 1 (Radford 2021, 3.1.4)."""
+    rows = []
+    text_PD = embed([prompt for texts in prompts.values() for prompt in texts])
+    start = 0
+    for texts in prompts.values():
+        mean = text_PD[start : start + len(texts)].mean(axis=0)
+        rows.append(mean / np.linalg.norm(mean))
+        start += len(texts)
+    return np.stack(rows)
+
+
+def softmax(logits_NL: np.ndarray) -> np.ndarray:
+    """Probabilities over the last axis, in float64."""
+    shifted = np.asarray(logits_NL, dtype=np.float64)
+    shifted = np.exp(shifted - shifted.max(axis=-1, keepdims=True))
+    return shifted / shifted.sum(axis=-1, keepdims=True)
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write UTF-8 CSV, atomically. Text that a spreadsheet would run as a formula gets an apostrophe before it."""
+    file = io.StringIO()
+    table = csv.writer(file, lineterminator="\n")
+    table.writerow(columns)
+    table.writerows([_cell(value) for value in row] for row in rows)
+    write_text(path, file.getvalue())
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float | np.floating):
+        return f"{value:.6f}"
+    text = str(value)
+    # OWASP, "CSV Injection": these characters open a formula in Excel, LibreOffice and Google Sheets.
+    return "'" + text if text.startswith(("=", "+", "-", "@", "\t", "\r")) and not isinstance(value, int) else text
+
+
+def _encode(name: str, pictures: Pictures) -> tuple[Encoded, EmbedTexts]:
+    """Load the model and encode every picture that can be read, with progress every few seconds."""
+    from iconoclip import embed, models
+
+    model = models.load(name)
+    device = models.best_device()
+    sha256 = model.weights_sha256
+    broken: dict[int, str] = {}
+    progress = _Progress(len(pictures))
+
+    def read(position: int) -> bytes:
+        progress.step()
+        try:
+            image = pictures.read(position)
+        except BrokenPictureError as error:
+            broken[position] = str(error)
+            image = Image.new("RGB", (8, 8))  # keeps the place in its batch; the row is dropped below
+        file = io.BytesIO()
+        image.save(file, "BMP")  # lossless and quick: the embedding decodes it again
+        return file.getvalue()
+
+    image_ND = embed.embed_images(model, read, len(pictures), device=device)
+    keep = tuple(position for position in range(len(pictures)) if position not in broken)
+    if not keep:
+        first = next(iter(broken.values()))
+        raise EvaluationError(f"none of the {len(pictures):,} pictures can be read; the first: {first}")
+    encoded = Encoded(
+        pictures=pictures,
+        positions=keep,
+        image_ND=image_ND[list(keep)],
+        broken=(*((pictures.ids[position], broken[position]) for position in sorted(broken)), *pictures.skipped),
+        model=name,
+        model_sha256=sha256,
+        scale=float(model.module.logit_scale.detach().exp()),  # type: ignore[operator]
+        date=utc_now(),
+    )
+    return encoded, lambda texts: embed.embed_texts(model, texts, device=device)
+
+
+class _Progress:
+    """Say every few seconds how far the encoding is; quiet when it is quick."""
+
+    def __init__(self, total: int) -> None:
+        self.total, self.done = total, 0
+        self.started = self.said = time.monotonic()
+
+    def step(self) -> None:
+        """Count one picture (from any thread; a lost count only shifts the message)."""
+        self.done += 1
+        now = time.monotonic()
+        if now - self.said >= PROGRESS_EVERY_S:
+            self.said = now
+            rate = self.done / (now - self.started)
+            left = (self.total - self.done) / rate
+            logger.info("%s/%s pictures, %.1f img/s, %.0f s left", f"{self.done:,}", f"{self.total:,}", rate, left)
+
+
+def _headline(encoded: Encoded) -> str:
+    return (
+        f"{len(encoded.positions):,} pictures read"
+        + (f", {len(encoded.broken):,} could not be" if encoded.broken else "")
+        + f"; model {encoded.model}, weights {encoded.model_sha256[:12]}"
+    )
+
+
+def _broken_text(encoded: Encoded, out: Path) -> str:
+    lines = [f"  {name}: {reason}" for name, reason in encoded.broken[:10]]
+    if len(encoded.broken) > 10:
+        lines.append(f"  and {len(encoded.broken) - 10:,} more")
+    return "\n".join([f"not read ({out / 'broken.csv'}):", *lines])
+
+
+def _label(encoded: Encoded, prompts: dict[str, tuple[str, ...]], text_LD: np.ndarray, out: Path) -> str:
+    names = list(prompts)
+    cosine_NL = encoded.image_ND @ text_LD.T
+    share_NL = softmax(encoded.scale * cosine_NL)
+    order_NL = np.argsort(-share_NL, axis=1, kind="stable")  # ties go to the label that stands first in the file
+    first_N, second_N = order_NL[:, 0], order_NL[:, 1]
+    rows = []
+    for row, position in enumerate(encoded.positions):
+        best, next_best = first_N[row], second_N[row]
+        score, next_score = share_NL[row, best], share_NL[row, next_best]
+        rows.append(
+            (encoded.pictures.ids[position], names[best], score, names[next_best], next_score, score - next_score,
+             "softmax probability over the labels", cosine_NL[row, best], cosine_NL[row, next_best],
+             encoded.model, encoded.model_sha256, encoded.date, "true")
+        )  # fmt: skip
+    write_csv(out / "labels.csv", LABEL_COLUMNS, rows)
+    share_N = share_NL[np.arange(len(rows)), first_N]
+    _write_label_sheet(encoded, names, first_N, share_N, out)
+    return _label_text(names, first_N, share_N, out)
+
+
+def _label_text(names: list[str], first_N: np.ndarray, share_N: np.ndarray, out: Path) -> str:
+    table = _table("label", "pictures", "median probability", "below 50 %")
+    counts = Counter(first_N.tolist())
+    for label in sorted(range(len(names)), key=lambda label: (-counts[label], label)):
+        shares = share_N[first_N == label]
+        if len(shares):
+            table.add_row(
+                Text(names[label]), f"{len(shares):,}", f"{100 * np.median(shares):.1f} %", f"{(shares < 0.5).sum():,}"
+            )
+        else:
+            table.add_row(Text(names[label]), "0", "–", "–")
+    note = (
+        "Probabilities are over these labels only and are not calibrated: a picture that is none of them gets one too."
+    )
+    return f"{_render(table)}\n{note}\nwrote {out / 'labels.csv'} and {out / 'labels.html'}"
+
+
+def _write_label_sheet(encoded: Encoded, names: list[str], first_N: np.ndarray, share_N: np.ndarray, out: Path) -> None:
+    """Pictures per label: the surest and the least sure, which is where a person should look first."""
+    sections = []
+    for label, name in enumerate(names):
+        rows = np.flatnonzero(first_N == label)
+        rows = rows[np.argsort(-share_N[rows], kind="stable")]
+        top, rest = rows[:SHOWN_PER_LABEL], rows[SHOWN_PER_LABEL:]
+        shown = [*top, *rest[-SHOWN_PER_LABEL:]]
+        cards = tuple(_card(encoded, row, f"{100 * share_N[row]:.1f}{THIN_SPACE}%") for row in shown)
+        aside = "" if len(shown) == len(rows) else f"; here the {len(top)} surest and the {len(shown) - len(top)} least"
+        sections.append(Section(name, cards, f"{len(rows):,} pictures{aside}"))
+    write_contact_sheet(
+        out / "labels.html",
+        sections,
+        title="Labels made by a machine",
+        subtitle=f"{len(encoded.positions):,} pictures, {len(names)} labels. Nobody has checked them yet.",
+        facts=(_made_by(encoded), "The badge is the softmax probability over these labels; it is not calibrated."),
+    )
+
+
+def _search(encoded: Encoded, query: str, text_D: np.ndarray, out: Path, k: int) -> str:
+    cosine_N = encoded.image_ND @ text_D
+    best = np.argsort(-cosine_N, kind="stable")[:k]
+    rows = [
+        (rank, encoded.pictures.ids[encoded.positions[row]], query, cosine_N[row], "cosine similarity",
+         encoded.model, encoded.model_sha256, encoded.date, "true")
+        for rank, row in enumerate(best, start=1)
+    ]  # fmt: skip
+    write_csv(out / "query.csv", QUERY_COLUMNS, rows)
+    cards = tuple(_card(encoded, row, f"{rank} · {cosine_N[row]:.3f}") for rank, row in enumerate(best, start=1))
+    write_contact_sheet(
+        out / "query.html",
+        [Section("", cards)],
+        title=f"“{query}”",
+        subtitle=f"The {len(best):,} nearest of {len(encoded.positions):,} pictures.",
+        facts=(_made_by(encoded), "The badge is rank and cosine similarity; there is always a nearest picture."),
+    )
+    table = _table("rank", "cosine", "picture", left=(2,))
+    for rank, identifier, _, cosine, *_ in rows:
+        table.add_row(str(rank), f"{cosine:.3f}", Text(str(identifier)))
+    title = f'nearest to "{query}" among {len(encoded.positions):,} pictures'
+    return f"{title}\n{_render(table)}\nwrote {out / 'query.csv'} and {out / 'query.html'}"
+
+
+def _card(encoded: Encoded, row: int, badge: str) -> Card:
+    position = encoded.positions[row]
+    caption = encoded.pictures.captions(position)
+    name = encoded.pictures.ids[position]
+    file = io.BytesIO()
+    encoded.pictures.read(position).save(file, "JPEG", quality=90)
+    return Card(file.getvalue(), (caption, name) if caption else (name,), badge)
+
+
+def _made_by(encoded: Encoded) -> str:
+    return f"Machine-made by {encoded.model}, weights {encoded.model_sha256[:12]}, {encoded.date}."
+
+
+def _table(*heads: str, left: tuple[int, ...] = ()) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column, head in enumerate(heads):
+        table.add_column(head, justify="left" if column in (0, *left) and head != "rank" else "right", overflow="fold")
+    return table
+
+
+def _render(table: Table) -> str:
+    file = io.StringIO()
+    Console(file=file, width=100, highlight=False).print(table)
+    return "\n".join(line.rstrip() for line in file.getvalue().strip("\n").splitlines())
