@@ -11,6 +11,8 @@ from data_prep.armorial.blazon import blazon_all
 from data_prep.armorial.draw import charge_mask, draw, shield_mask
 from data_prep.armorial.grammar import (
     CHARGES,
+    NUMBER_AROUND,
+    NUMBER_ON,
     ORDINARIES,
     PARTITIONS,
     TINCTURES,
@@ -320,6 +322,24 @@ def test_no_charge_is_cut_by_the_edge_of_the_shield(entries):
         outside = np.asarray(shield_mask(**where)) == 0
         assert not np.any(np.asarray(charge_mask(arms, **where))[outside] > 0), entry.combination
     assert len(seen) > 500
+
+
+@pytest.mark.parametrize("kind", [*NUMBER_AROUND, *NUMBER_ON])
+@pytest.mark.parametrize("charge", ["mullet", "billet", "crescent"])
+def test_charges_lie_on_the_ordinary_or_beside_it_but_not_across_its_edge(kind, charge):
+    # On: sable on or, so nothing of the charge is seen next to the azure field.
+    style = ROLLS[1].style
+    for arrangement, numbers in (("around", NUMBER_AROUND), ("on", NUMBER_ON)):
+        if kind not in numbers:
+            continue
+        colour = "argent" if arrangement == "around" else "sable"
+        arms = _plain("azure", (kind, "or"), (charge, numbers[kind], colour, arrangement))
+        bare = np.asarray(draw(_plain("azure", (kind, "or")), size_px=160, style=style, seed=1), dtype=int)
+        is_gold = np.all(np.abs(bare - dict(style.palette)["or"]) < 40, axis=2)
+        is_field = np.all(np.abs(bare - dict(style.palette)["azure"]) < 40, axis=2)
+        charged = np.asarray(charge_mask(arms, size_px=160, style=style, seed=1)) > 128
+        forbidden = is_gold if arrangement == "around" else is_field
+        assert np.sum(charged & forbidden) == 0
 
 
 def _share_near(picture, colour, mask):

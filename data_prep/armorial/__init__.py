@@ -4,4 +4,4 @@ from .draw import draw
 from .grammar import Arms
 from .rolls import ROLLS, ArmorialEntry, Roll, generate
 
-__all__ = ["ROLLS", "Arms", "ArmorialEntry", "Roll", "draw", "generate"]
+__all__ = ["ROLLS", "ArmorialEntry", "Arms", "Roll", "draw", "generate"]

@@ -11,6 +11,7 @@ from .paths import Figure, Part, circle, mirror, path, spline, stroke
 
 
 def lion() -> Figure:
+    """Rampant: erect on one hind paw, the other three raised."""
     torso = stroke("40,27 45,36 53,48 60,60 61,68", 19, 26, 24, 17, 16, 17)
     mane = Part(
         path(
@@ -71,6 +72,7 @@ def _paw(x: float, y: float, toward_deg: float) -> list[Part]:
 
 
 def eagle() -> Figure:
+    """Displayed: the body affronty, wings and legs spread, the head to dexter."""
     body = Part(path("M 50 24 C 59 28 62 40 59 52 C 57 61 54 68 50 76 C 46 68 43 61 41 52 "
                      "C 38 40 41 28 50 24 Z"))  # fmt: skip
     neck = stroke("50,36 52,24 50,11", 15, 9.5, 11)

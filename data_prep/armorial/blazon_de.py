@@ -84,6 +84,7 @@ _NOMINATIVE: dict[Gender, tuple[str, str]] = {
 
 
 def blazon_german(arms: Arms) -> str:
+    """The field first, but a chief before it: "Unter silbernem Schildhaupt in Blau ..."."""
     ordinary, charges = arms.ordinary, arms.charges
     ground = _say_ground(arms)
     if ordinary is None:

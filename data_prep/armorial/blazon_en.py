@@ -62,6 +62,7 @@ _DIVISIONS = {
 
 
 def blazon_english(arms: Arms) -> str:
+    """The field, then what lies next to it, then what lies on that; one capital, no full stop."""
     text = _say_field(arms.field)
     ordinary, charges = arms.ordinary, arms.charges
     if ordinary is None:

@@ -76,6 +76,7 @@ _SURROUNDED = {"pale": "accosté", "cross": "cantonné"}
 
 
 def blazon_french(arms: Arms) -> str:
+    """What lies over a divided field is « brochant sur le tout »; a chief or bordure is not."""
     text = _say_field(arms.field)
     over = " brochant sur le tout" if arms.field.division != "plain" else ""
     ordinary, charges = arms.ordinary, arms.charges

@@ -3,9 +3,10 @@
 `figure(kind)` returns the `Figure` of a charge in a box about 100 units high.
 """
 
+import itertools
 import math
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 
@@ -14,8 +15,9 @@ from .grammar import ChargeKind
 from .paths import Figure, Part, Points, circle, mirror, path, ring, spline, stroke
 
 
-@lru_cache(maxsize=None)
+@cache
 def figure(kind: ChargeKind) -> Figure:
+    """The silhouette, inner lines and holes of a charge; made once."""
     makers: dict[str, Callable[[], Figure]] = {
         "lion": lion, "eagle": eagle, "anchor": _anchor, "fleur_de_lis": _fleur_de_lis,
         "mullet": _mullet, "crescent": _crescent, "rose": _rose, "roundel": _roundel,
@@ -31,8 +33,7 @@ def _fleur_de_lis() -> Figure:
                        "C 54 56 56 51 60 43 C 67 29 66 17 50 1 Z"))  # fmt: skip
     side = Part(
         path(
-            "M 46 63 C 46 46 39 33 26 29 C 12 25 2 36 5 49 C 8 60 22 61 26 51 C 28 46 24 42 20 44 "
-            "C 24 39 33 44 35 63 Z"
+            "M 46 63 C 46 46 39 33 26 29 C 12 25 2 36 5 49 C 8 60 22 61 26 51 C 28 46 24 42 20 44 C 24 39 33 44 35 63 Z"
         )
     )
     foot = Part(path("M 45 68 C 42 80 34 85 25 83 C 28 90 40 90 45 82 Z"))
@@ -93,7 +94,7 @@ def _escallop() -> Figure:
     ribs = []
     hinge = np.array([50.0, 88.0])
     angles = np.linspace(200, 340, 8)
-    for first, second in zip(angles, angles[1:], strict=False):
+    for first, second in itertools.pairwise(angles):
         for step in np.linspace(0, 1, 7):
             angle = math.radians(first + (second - first) * step)
             reach = 76 + 7 * math.sin(math.pi * step) - 14 * abs(math.cos(angle)) ** 2
@@ -102,7 +103,8 @@ def _escallop() -> Figure:
             angle = math.radians(second)
             end = hinge + np.array([math.cos(angle) * 0.78, math.sin(angle)]) * 66
             ribs.append(np.stack([hinge + (end - hinge) * 0.16, end]))
-    fan = Part(np.array([hinge + (-7, 0), *rim, hinge + (7, 0)]))
+    foot = np.array([7.0, 0.0])
+    fan = Part(np.stack([hinge - foot, *rim, hinge + foot]))
     ears = Part(path("M 30 78 L 70 78 L 68 96 L 54 92 L 46 92 L 32 96 Z"))
     return Figure((ears, fan), tuple(ribs))
 
@@ -127,10 +129,7 @@ def _key() -> Figure:
     shaft = stroke("50,3 50,40 50,76", 8.5, 8.5, 8.5)
     collar = Part(path("M 42 58 L 58 58 L 58 65 L 42 65 Z"))
     wards = Part(
-        path(
-            "M 50 7 L 18 7 L 18 17 L 27 17 L 27 21 L 18 21 L 18 29 L 27 29 L 27 33 L 18 33 "
-            "L 18 41 L 50 41 Z"
-        )
+        path("M 50 7 L 18 7 L 18 17 L 27 17 L 27 21 L 18 21 L 18 29 L 27 29 L 27 33 L 18 33 L 18 41 L 50 41 Z")
     )
     return Figure((*bow, wards, shaft, collar))
 

@@ -8,7 +8,7 @@ rasterised once per charge and weight of line.
 
 import random
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Literal
 
 import numpy as np
@@ -115,9 +115,7 @@ def _vary_palette(style: Style, rng: random.Random) -> dict[str, Colour]:
     return {name: _vary(colour, 6, rng) for name, colour in style.palette}
 
 
-def _paint_arms(
-    arms: Arms, side: int, frame: _Frame, style: Style, palette: dict[str, Colour]
-) -> Image.Image:
+def _paint_arms(arms: Arms, side: int, frame: _Frame, style: Style, palette: dict[str, Colour]) -> Image.Image:
     art = _paint_field(arms.field.tinctures, arms, side, frame, style, palette)
     if arms.ordinary is not None:
         _paint_ordinary(art, arms.ordinary, frame, style, palette)
@@ -176,9 +174,7 @@ def _paint_charges(
         art.paste(detail_ink, corner, detail)
 
 
-def _placed_charges(
-    arms: Arms, frame: _Frame, style: Style
-) -> list[tuple[tuple[Image.Image, ...], tuple[int, int]]]:
+def _placed_charges(arms: Arms, frame: _Frame, style: Style) -> list[tuple[tuple[Image.Image, ...], tuple[int, int]]]:
     """Masks (ink, fill, detail) of each charge and the corner each is pasted at."""
     if arms.charges is None:
         return []
@@ -206,7 +202,7 @@ def _master_masks(kind: ChargeKind, line_steps: int, tilt_deg: float) -> tuple[I
     line_px = max(2, round(line_steps * _LINE_STEP * _MASTER_PX))
     factor = _MASTER_PX / float(high[1] - low[1])
     pad = line_px + 2
-    size = tuple(int(round(each * factor)) + 2 * pad for each in (high - low))
+    size = tuple(round(each * factor) + 2 * pad for each in (high - low))
 
     def place(polygon: Points) -> list[tuple[float, float]]:
         return [(float(x), float(y)) for x, y in (polygon - low) * factor + pad]
@@ -228,9 +224,7 @@ def _master_masks(kind: ChargeKind, line_steps: int, tilt_deg: float) -> tuple[I
     return tuple(each.rotate(-tilt_deg, Image.Resampling.BILINEAR, expand=True) for each in masks)
 
 
-def _ink_line(
-    pen: ImageDraw.ImageDraw, points: list[tuple[float, float]], colour: Colour | int, width: int
-) -> None:
+def _ink_line(pen: ImageDraw.ImageDraw, points: list[tuple[float, float]], colour: Colour | int, width: int) -> None:
     """A closed line with round joints."""
     pen.line([*points, points[0], points[1]], fill=colour, width=width, joint="curve")
 
@@ -247,7 +241,7 @@ def _add_grain(image: Image.Image, style: Style, rng: random.Random) -> Image.Im
     return Image.fromarray(np.clip(pixels + 0.5, 0, 255).astype(np.uint8))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _noise_tile(kind: str) -> np.ndarray:
     """[512, 512] float32, mean 0, the fine part with standard deviation 1; wraps at its edges."""
     noise = np.random.Generator(np.random.PCG64(len(kind))).standard_normal((512, 512))

@@ -79,6 +79,8 @@ class Field:
 
 @dataclass(frozen=True)
 class Ordinary:
+    """One ordinary, laid on the field."""
+
     kind: OrdinaryKind
     tincture: Tincture
 
@@ -95,6 +97,8 @@ class Charges:
 
 @dataclass(frozen=True)
 class Arms:
+    """A coat of arms; equal and hashable by its composition, legal by construction."""
+
     field: Field
     ordinary: Ordinary | None = None
     charges: Charges | None = None
@@ -120,6 +124,7 @@ class Arms:
 
 
 def is_metal(tincture: str) -> bool:
+    """True of or and argent."""
     return tincture in METALS
 
 

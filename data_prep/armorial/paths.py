@@ -5,6 +5,7 @@ Coordinates are in a figure's own box, 100 units high, x to the right and y down
     Part(path("M 50 0 L 100 100 L 0 100 Z"))
 """
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -57,16 +58,18 @@ def _curve(controls: list[tuple[float, float]]) -> list[tuple[float, float]]:
         level = [np.array(each) for each in controls]
         while len(level) > 1:  # de Casteljau
             fraction = step / _STEPS
-            level = [a + (b - a) * fraction for a, b in zip(level, level[1:], strict=False)]
+            level = [a + (b - a) * fraction for a, b in itertools.pairwise(level)]
         points.append((float(level[0][0]), float(level[0][1])))
     return points
 
 
 def circle(x: float, y: float, radius: float, *, num_points: int = 40) -> Points:
+    """A circle as [num_points, 2], not closed."""
     return ellipse(x, y, radius, radius, num_points=num_points)
 
 
 def ellipse(x: float, y: float, radius_x: float, radius_y: float, *, num_points: int = 40) -> Points:
+    """An ellipse as [num_points, 2], not closed."""
     angles = np.arange(num_points) * (2 * math.pi / num_points)
     return np.stack([x + radius_x * np.cos(angles), y + radius_y * np.sin(angles)], axis=1)
 
@@ -116,6 +119,8 @@ def _cap(end: Points, direction: Points, radius: float) -> Points:
 
 
 def mirror(part: Part, *, axis_x: float = 50.0) -> Part:
+    """The part turned over about the vertical at `axis_x`."""
+
     def flip(points: Points) -> Points:
         return np.stack([2 * axis_x - points[:, 0], points[:, 1]], axis=1)
 

@@ -39,11 +39,14 @@ class Roll:
 
     @property
     def institution(self) -> str:
+        """Says that the roll is generated."""
         return f"Armorial (generated): {self.title}"
 
 
 @dataclass(frozen=True)
 class ArmorialEntry:
+    """One shield of one roll, with all a record needs; `seed` fixes its minor style."""
+
     id: str
     roll: Roll
     year_min: int
@@ -61,9 +64,11 @@ class ArmorialEntry:
 
     @property
     def institution(self) -> str:
+        """The institution of its roll."""
         return self.roll.institution
 
     def draw(self, size_px: int = 256) -> Image.Image:
+        """RGB, [size_px, size_px]; the same pixels each time."""
         return draw(self.arms, size_px=size_px, style=self.roll.style, seed=self.seed)
 
 

@@ -1,6 +1,6 @@
 """Arms drawn evenly from the grammar: every element comes as often as any other of its kind.
 
-    list(sample_arms(2400, seed=0))  ->  2,400 arms, no two alike
+list(sample_arms(2400, seed=0))  ->  2,400 arms, no two alike
 """
 
 import random
@@ -30,6 +30,7 @@ from .grammar import (
     Division,
     Field,
     Ordinary,
+    OrdinaryKind,
     Tincture,
     may_lie_on,
 )
@@ -64,7 +65,7 @@ class _Decks:
     """Shuffled packs dealt to the end before they are shuffled again: even, yet random."""
 
     rng: random.Random
-    packs: dict[str, list[object]] = field(default_factory=dict)
+    packs: dict[str, list[int]] = field(default_factory=dict)
 
     def deal(self, name: str, items: Sequence[Item]) -> Item:
         pack = self.packs.get(name)
@@ -72,9 +73,7 @@ class _Decks:
             pack = list(range(len(items)))
             self.rng.shuffle(pack)
             self.packs[name] = pack
-        index = pack.pop()
-        assert isinstance(index, int)
-        return items[index]
+        return items[pack.pop()]
 
 
 def sample_arms(num_arms: int, *, seed: int) -> Iterator[Arms]:
@@ -105,8 +104,7 @@ def _charges(decks: _Decks) -> Arms:
 
 
 def _around(decks: _Decks) -> Arms:
-    kinds = tuple(kind for kind in ORDINARIES if kind in NUMBER_AROUND)
-    ordinary_kind = decks.deal("around", kinds)
+    ordinary_kind: OrdinaryKind = decks.deal("around", tuple(NUMBER_AROUND))
     ground = _plain(decks)
     ordinary = Ordinary(ordinary_kind, _tincture_on(decks, ground.tinctures))
     kind = decks.deal("charge around", CHARGES)
@@ -116,7 +114,7 @@ def _around(decks: _Decks) -> Arms:
 
 
 def _with(decks: _Decks) -> Arms:
-    ordinary_kind = decks.deal("with", tuple(ARRANGEMENTS_WITH))
+    ordinary_kind: OrdinaryKind = decks.deal("with", tuple(ARRANGEMENTS_WITH))
     ground = _plain(decks)
     ordinary = Ordinary(ordinary_kind, _tincture_on(decks, ground.tinctures))
     arrangement = decks.deal(f"with {ordinary_kind}", ARRANGEMENTS_WITH[ordinary_kind])
@@ -125,7 +123,7 @@ def _with(decks: _Decks) -> Arms:
 
 
 def _on(decks: _Decks) -> Arms:
-    ordinary_kind = decks.deal("on", tuple(NUMBER_ON))
+    ordinary_kind: OrdinaryKind = decks.deal("on", tuple(NUMBER_ON))
     ground = _plain(decks)
     ordinary = Ordinary(ordinary_kind, _tincture_on(decks, ground.tinctures))
     tincture = _tincture_on(decks, (ordinary.tincture,))
@@ -174,14 +172,15 @@ def _divided(decks: _Decks, name: str) -> Field:
 def _two(decks: _Decks, division: Division, *, mixed: bool) -> Field:
     first: Tincture = decks.deal("colour", COLOURS)
     if not mixed:
-        others = tuple(each for each in COLOURS if each != first)
+        others: tuple[Tincture, ...] = tuple(each for each in COLOURS if each != first)
         return Field(division, (first, decks.rng.choice(others)))
-    pair = (first, decks.deal("metal", METALS))
-    return Field(division, pair if decks.deal("order", (True, False)) else pair[::-1])
+    metal: Tincture = decks.deal("metal", METALS)
+    pair: tuple[Tincture, Tincture] = (first, metal)
+    return Field(division, pair if decks.deal("order", (True, False)) else (metal, first))
 
 
 def _tincture_on(decks: _Decks, ground: tuple[Tincture, ...]) -> Tincture:
-    allowed = tuple(each for each in TINCTURES if may_lie_on(each, ground))
+    allowed: tuple[Tincture, ...] = tuple(each for each in TINCTURES if may_lie_on(each, ground))
     return decks.deal(f"on {' '.join(allowed)}", allowed)
 
 

@@ -1,24 +1,27 @@
-"""Where things lie on a shield: outlines, ordinaries, lines of partition, slots for charges.
+"""Where things lie on a shield: outlines, ordinaries, lines of partition, charges.
 
 Shield coordinates: x from 0 (dexter, the viewer's left) to 1, y from 0 (chief) to `HEIGHT`.
 
-    place_charges("heater", arms)  ->  ((centre_x, centre_y), ...), height of one charge
+    place_charges("heater", arms.charges, "fess")  ->  centres, height of one charge, tilt
 """
 
-from functools import lru_cache
+from functools import cache
 from typing import Literal
 
 import numpy as np
+from PIL import Image, ImageDraw
 
 from .charges import figure
-from .grammar import Charges, ChargeKind, Division, OrdinaryKind
+from .grammar import ChargeKind, Charges, Division, OrdinaryKind, Variation
 from .paths import Points, path
+from .slots import slots_for
 
 Shape = Literal["heater", "round", "french"]
-Slot = tuple[float, float, float, float]  # centre x, centre y, width, height
 
 HEIGHT = 1.17
 BORDURE_WIDTH = 0.115
+_AREA_PX = 400  # rows to a unit when ordinaries are compared with charges
+_AIR = 1.06  # a charge made this much larger must still clear the ordinary
 _MARGIN = 0.035  # of bare field between a charge and the edge
 _OUTLINES: dict[Shape, str] = {
     "heater": "M 0 0 L 1 0 L 1 .42 C 1 .80 .76 1.03 .5 1.17 C .24 1.03 0 .80 0 .42 Z",
@@ -34,12 +37,13 @@ _LONE_SHARE: dict[ChargeKind, float] = {
 }  # fmt: skip
 
 
-@lru_cache(maxsize=None)
+@cache
 def outline(shape: Shape) -> Points:
+    """The shield's edge as one closed line, from the dexter chief clockwise."""
     return path(_OUTLINES[shape])
 
 
-@lru_cache(maxsize=None)
+@cache
 def _half_width_table(shape: Shape) -> tuple[Points, Points]:
     right = np.array([point for point in outline(shape) if point[0] >= 0.5])
     right = right[np.argsort(right[:, 1], kind="stable")]
@@ -56,7 +60,6 @@ def half_width(shape: Shape, y: Points) -> Points:
 def partition_polygons(division: Division) -> list[Points]:
     """Polygons that bear the second tincture of a divided field; the first lies under them."""
     high, far = HEIGHT, 2.0
-    stripe = high / 6
     match division:
         case "plain":
             boxes = []
@@ -76,10 +79,19 @@ def partition_polygons(division: Division) -> list[Points]:
         case "quarterly":
             middle = 0.5 * high - 0.03
             boxes = [_box(0.5, 0, far, middle), _box(-1, middle, 0.5, far)]
+        case _:
+            boxes = _varied_polygons(division)
+    return boxes
+
+
+def _varied_polygons(division: Variation) -> list[Points]:
+    """Of six pieces, as blazoned; chequy of six columns, lozengy of five."""
+    stripe = HEIGHT / 6
+    match division:
         case "barry":
             boxes = [_box(0, row * stripe, 1, (row + 1) * stripe) for row in (1, 3, 5)]
         case "paly":
-            boxes = [_box(column / 6, 0, (column + 1) / 6, far) for column in (1, 3, 5)]
+            boxes = [_box(column / 6, 0, (column + 1) / 6, 2) for column in (1, 3, 5)]
         case "bendy":
             boxes = _bendy()
         case "chequy":
@@ -122,8 +134,7 @@ def ordinary_polygons(kind: OrdinaryKind) -> list[Points]:
         case "bend_sinister":
             return [_band((2, -1), (-1, 2), 0.135)]
         case "chevron":
-            return [_polygon((0.5, 0.33), (1.5, 1.33), (1.5, 1.61), (0.5, 0.61), (-0.5, 1.61),
-                             (-0.5, 1.33))]  # fmt: skip
+            return [_polygon((0.5, 0.31), (1.5, 1.31), (1.5, 1.63), (0.5, 0.63), (-0.5, 1.63), (-0.5, 1.31))]
         case "cross":
             w = 0.115
             return [_polygon((0.5 - w, -1), (0.5 + w, -1), (0.5 + w, cross_y - w),
@@ -144,7 +155,7 @@ def ordinary_polygons(kind: OrdinaryKind) -> list[Points]:
             return []  # all that `bordure_inner` leaves
 
 
-@lru_cache(maxsize=None)
+@cache
 def bordure_inner(shape: Shape) -> Points:
     """The field within a bordure: the shield's outline worn away evenly from all sides."""
     turns = np.linspace(-np.pi / 2, np.pi / 2, 61)
@@ -164,11 +175,11 @@ def place_charges(
     return _place(shape, charges.kind, charges.arrangement, ordinary)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _place(
     shape: Shape, kind: ChargeKind, arrangement: str, ordinary: OrdinaryKind | None
 ) -> tuple[tuple[tuple[float, float], ...], float, float]:
-    slots = _slots(arrangement, ordinary)
+    slots = slots_for(arrangement, ordinary)
     tilt_deg = -45.0 if arrangement == "on" and ordinary == "bend" else 0.0
     points = silhouette(kind)
     size = np.ptp(points, axis=0)
@@ -179,7 +190,11 @@ def _place(
         points = rotate(points, tilt_deg)
     margin = _MARGIN + (BORDURE_WIDTH if ordinary == "bordure" else 0.0)
     while True:
-        if all(_fits(shape, points * height + (slot[0], slot[1]), margin) for slot in slots):
+        placed = [points * height + (slot[0], slot[1]) for slot in slots]
+        wide = [points * height * _AIR + (slot[0], slot[1]) for slot in slots]
+        if all(_fits(shape, each, margin) for each in placed) and all(
+            _clears(each, ordinary, is_on=arrangement == "on") for each in wide
+        ):
             return tuple((slot[0], slot[1]) for slot in slots), height, tilt_deg
         height *= 0.97
 
@@ -193,7 +208,27 @@ def _fits(shape: Shape, points: Points, margin: float) -> bool:
     return bool(np.all(np.abs(x - 0.5) <= clear))
 
 
-@lru_cache(maxsize=None)
+def _clears(points: Points, ordinary: OrdinaryKind | None, *, is_on: bool) -> bool:
+    """Wholly on the ordinary when `is_on`, wholly off it when not."""
+    if ordinary is None or ordinary == "bordure":
+        return True
+    area = ordinary_area(ordinary)
+    column, row = np.clip(points * _AREA_PX, 0, _AREA_PX * 1.2 - 1).astype(int).T
+    return bool(np.all(area[row, column] == is_on))
+
+
+@cache
+def ordinary_area(kind: OrdinaryKind) -> np.ndarray:
+    """Bool, `_AREA_PX` rows to a unit: where the ordinary lies."""
+    side = int(_AREA_PX * 1.2)
+    image = Image.new("L", (side, side), 0)
+    for polygon in ordinary_polygons(kind):
+        corners = [(float(x), float(y)) for x, y in polygon * _AREA_PX]
+        ImageDraw.Draw(image).polygon(corners, fill=1)
+    return np.asarray(image) == 1
+
+
+@cache
 def silhouette(kind: ChargeKind) -> Points:
     """All points of a charge, centred on its bounding box, its height made 1."""
     points = np.concatenate([part.polygon for part in figure(kind).parts])
@@ -206,73 +241,6 @@ def rotate(points: Points, angle_deg: float) -> Points:
     angle = np.deg2rad(angle_deg)
     matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     return points @ matrix
-
-
-def _slots(arrangement: str, ordinary: OrdinaryKind | None) -> tuple[Slot, ...]:
-    if arrangement == "on":
-        return _SLOTS_ON[ordinary or "fess"]
-    if arrangement == "around":
-        return _SLOTS_AROUND[ordinary or "fess"]
-    if ordinary == "chief":
-        return _SLOTS_UNDER_CHIEF[arrangement]
-    if ordinary == "bordure" and arrangement in _SLOTS_IN_BORDURE:
-        return _SLOTS_IN_BORDURE[arrangement]
-    return _SLOTS[arrangement]
-
-
-_SLOTS: dict[str, tuple[Slot, ...]] = {
-    "alone": ((0.5, 0.53, 0.84, 0.90),),
-    "in_fess": ((0.26, 0.48, 0.41, 0.60), (0.74, 0.48, 0.41, 0.60)),
-    "in_pale": ((0.5, 0.29, 0.60, 0.44), (0.5, 0.80, 0.60, 0.44)),
-    "two_and_one": ((0.27, 0.28, 0.40, 0.44), (0.73, 0.28, 0.40, 0.44), (0.5, 0.79, 0.40, 0.44)),
-    "two_and_two": (
-        (0.28, 0.27, 0.38, 0.40), (0.72, 0.27, 0.38, 0.40),
-        (0.31, 0.73, 0.38, 0.40), (0.69, 0.73, 0.38, 0.40),
-    ),
-    "in_saltire": (
-        (0.22, 0.20, 0.28, 0.31), (0.78, 0.20, 0.28, 0.31), (0.5, 0.49, 0.28, 0.31),
-        (0.27, 0.78, 0.28, 0.31), (0.73, 0.78, 0.28, 0.31),
-    ),
-    "three_two_one": (
-        (0.19, 0.20, 0.27, 0.30), (0.5, 0.20, 0.27, 0.30), (0.81, 0.20, 0.27, 0.30),
-        (0.345, 0.535, 0.27, 0.30), (0.655, 0.535, 0.27, 0.30), (0.5, 0.87, 0.27, 0.30),
-    ),
-}  # fmt: skip
-_SLOTS_UNDER_CHIEF: dict[str, tuple[Slot, ...]] = {
-    "alone": ((0.5, 0.70, 0.60, 0.60),),
-    "in_fess": ((0.27, 0.62, 0.36, 0.46), (0.73, 0.62, 0.36, 0.46)),
-    "two_and_one": ((0.28, 0.54, 0.32, 0.29), (0.72, 0.54, 0.32, 0.29), (0.5, 0.88, 0.32, 0.29)),
-}
-_SLOTS_IN_BORDURE: dict[str, tuple[Slot, ...]] = {
-    "two_and_one": ((0.325, 0.335, 0.31, 0.35), (0.675, 0.335, 0.31, 0.35), (0.5, 0.73, 0.31, 0.35)),
-}
-_SLOTS_AROUND: dict[str, tuple[Slot, ...]] = {
-    "fess": ((0.25, 0.20, 0.34, 0.29), (0.75, 0.20, 0.34, 0.29), (0.5, 0.87, 0.34, 0.30)),
-    "pale": ((0.18, 0.44, 0.25, 0.42), (0.82, 0.44, 0.25, 0.42)),
-    "bend": ((0.73, 0.26, 0.36, 0.36), (0.30, 0.76, 0.36, 0.36)),
-    "bend_sinister": ((0.27, 0.26, 0.36, 0.36), (0.70, 0.76, 0.36, 0.36)),
-    "chevron": ((0.23, 0.24, 0.33, 0.34), (0.77, 0.24, 0.33, 0.34), (0.5, 0.87, 0.31, 0.30)),
-    "cross": (
-        (0.205, 0.19, 0.29, 0.28), (0.795, 0.19, 0.29, 0.28),
-        (0.22, 0.73, 0.29, 0.28), (0.78, 0.73, 0.29, 0.28),
-    ),
-    "saltire": (
-        (0.5, 0.16, 0.27, 0.25), (0.165, 0.50, 0.27, 0.25),
-        (0.835, 0.50, 0.27, 0.25), (0.5, 0.86, 0.27, 0.25),
-    ),
-    "pall": ((0.5, 0.17, 0.28, 0.26), (0.215, 0.64, 0.30, 0.32), (0.785, 0.64, 0.30, 0.32)),
-}  # fmt: skip
-_SLOTS_ON: dict[str, tuple[Slot, ...]] = {
-    "chief": ((0.2, 0.185, 0.25, 0.25), (0.5, 0.185, 0.25, 0.25), (0.8, 0.185, 0.25, 0.25)),
-    "fess": ((0.2, 0.53, 0.24, 0.22), (0.5, 0.53, 0.24, 0.22), (0.8, 0.53, 0.24, 0.22)),
-    "pale": ((0.5, 0.19, 0.24, 0.26), (0.5, 0.53, 0.24, 0.26), (0.5, 0.87, 0.24, 0.26)),
-    "bend": ((0.23, 0.23, 0.20, 0.20), (0.47, 0.47, 0.20, 0.20), (0.71, 0.71, 0.20, 0.20)),
-    "chevron": ((0.5, 0.49, 0.19, 0.19), (0.27, 0.70, 0.19, 0.19), (0.73, 0.70, 0.19, 0.19)),
-    "cross": (
-        (0.5, 0.47, 0.18, 0.18), (0.5, 0.16, 0.18, 0.18), (0.5, 0.80, 0.18, 0.18),
-        (0.19, 0.47, 0.18, 0.18), (0.81, 0.47, 0.18, 0.18),
-    ),
-}  # fmt: skip
 
 
 def _polygon(*corners: tuple[float, float]) -> Points:
