@@ -31,6 +31,7 @@ class RejectReason(StrEnum):
     NOT_SELECTED = "not_selected"
     OVERRIDE = "override"
     CAPTION_EMPTY = "caption_empty"
+    CAPTION_REPEATED = "caption_repeated"
     ID_MISSING = "id_missing"
     ID_DUPLICATE = "id_duplicate"
     ROW_INVALID = "row_invalid"

@@ -1,0 +1,61 @@
+"""Read a catalogue's date into the years it may mean: ``"[ca. 1663]"``, ``"18.."``, ``"525–480 B.C."``, ``"XV secolo"``.
+
+``read_years("1846–1877")`` is ``(1846, 1877)``; what holds no year is ``(None, None)``. Years before Christ are negative.
+"""
+
+import re
+
+_BC = r"(?:b\.? ?c\.?(?: ?e\.?)?|v\. ?chr\.?|av\. ?j\.?-?c\.?|a\. ?c\.?|v\. ?c\.?)"
+_BC_RANGE = re.compile(rf"(\d{{1,4}})\s*[-–—/]\s*(\d{{1,4}})\s*{_BC}", re.IGNORECASE)
+_BC_YEAR = re.compile(rf"(\d{{1,4}})\s*{_BC}", re.IGNORECASE)
+_NEGATIVE = re.compile(r"(?<![\d\w])-(\d{1,4})(?!\d)")
+_OPEN = re.compile(r"(?<!\d)(\d{1,3})([.?\-u]{1,3})(?!\d)")
+_SHORT_RANGE = re.compile(r"(?<!\d)(\d{3,4})\s*[-–—/]\s*(\d{2})(?!\d)")
+_YEAR = re.compile(r"(?<![\d-])(\d{3,4})(?!\d)")
+_CENTURY = re.compile(
+    r"\b([ivx]{1,5}|\d{1,2})(?:\.|th|st|nd|rd|er|[eè]me|e|o)?\s*(?:c\.|cent(?:ury|\.)|si[eè]cle|s\.|jh\.?|jahrhundert"
+    r"|eeuw|secolo|sec\.|siglo|século)",
+    re.IGNORECASE,
+)
+_CENTURY_AFTER = re.compile(r"(?:siglo|século|secolo|s\.)\s*([ivx]{1,5})\b", re.IGNORECASE)
+_ROMAN = {"i": 1, "v": 5, "x": 10}
+
+
+def read_years(text: str) -> tuple[int | None, int | None]:
+    """First and last year that the text may mean, both included."""
+    years = _years_before_christ(text) or _years(text) or _centuries(text)
+    return (min(years), max(years)) if years else (None, None)
+
+
+def _years_before_christ(text: str) -> list[int]:
+    ranges = [-int(year) for match in _BC_RANGE.finditer(text) for year in match.groups()]
+    return ranges or [-int(match[1]) for match in _BC_YEAR.finditer(text)] or _negative_years(text)
+
+
+def _negative_years(text: str) -> list[int]:
+    # "-490 to -480" counts from Christ; "1859-1860" and "1723-06" are not negative
+    return [-int(match[1]) for match in _NEGATIVE.finditer(text)] if text.strip().startswith("-") else []
+
+
+def _years(text: str) -> list[int]:
+    years = [int(match[1]) for match in _YEAR.finditer(text)]
+    years += [int(match[2]) for match in re.finditer(r"(?<!\d)(\d{3,4})\s?[-–—/]\s?(\d{3,4})(?!\d)", text)]
+    for match in _SHORT_RANGE.finditer(text):
+        end = int(match[1]) // 100 * 100 + int(match[2])
+        years += [end] if end > int(match[1]) else []
+    for match in _OPEN.finditer(text):
+        digits, width = match[1], 4 - len(match[1])
+        if len(match[2]) == width:
+            years += [int(digits) * 10**width, (int(digits) + 1) * 10**width - 1]
+    return years
+
+
+def _centuries(text: str) -> list[int]:
+    found = [match[1] for match in (*_CENTURY.finditer(text), *_CENTURY_AFTER.finditer(text))]
+    numbers = [int(each) if each.isdigit() else _roman(each.lower()) for each in found]
+    return [year for number in numbers if 1 <= number <= 21 for year in ((number - 1) * 100 + 1, number * 100)]
+
+
+def _roman(text: str) -> int:
+    values = [_ROMAN[letter] for letter in text]
+    return sum(-value if value < max(values[i:]) else value for i, value in enumerate(values))

@@ -1,0 +1,129 @@
+"""What every source is: a part of the configuration that yields records, each with a reference to its picture.
+
+A source is one module in this package with one subclass of :class:`Source`; ``kind: local`` in a configuration picks
+``local.py``. It yields :class:`Item`; nothing is fetched, decoded or drawn before a worker calls ``picture.read()``.
+"""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, Self
+
+from pydantic import Field, model_validator
+
+from iconoclip.config import Config
+from iconoclip.records import Record, RejectReason
+
+Use = Literal["train", "evaluate", "both"]
+Holdout = Literal["work", "work_and_page", "folds", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Why a record is not kept, and at which stage that was seen."""
+
+    stage: str
+    reason: RejectReason
+    detail: str = ""
+
+
+class PictureError(Exception):
+    """A picture that cannot be used; becomes a row of ``ledger/rejected.parquet``."""
+
+    def __init__(self, reason: RejectReason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason, self.detail = reason, detail
+
+    def __reduce__(self) -> tuple[type["PictureError"], tuple[RejectReason, str]]:
+        return type(self), (self.reason, self.detail)
+
+
+class Picture(Protocol):
+    """A reference to a picture, small enough to be sent to a worker process."""
+
+    def fingerprint(self) -> str:
+        """What decides the picture's bytes (path, size and time of a file; the seed of a drawing)."""
+        ...
+
+    def read(self) -> bytes:
+        """The encoded picture.
+
+        Raises:
+            PictureError: it is missing, outside the root or too large.
+        """
+        ...
+
+    @property
+    def turn_deg(self) -> int:
+        """Degrees by which the picture must be turned clockwise to stand upright."""
+        ...
+
+    @property
+    def is_file_hash_meaningful(self) -> bool:
+        """False where the bytes are made here, so that their sha256 says nothing about a source's file."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What a source yields: a record, its picture, or why it is of no use; ``work`` is the key of the work."""
+
+    record: Record
+    picture: Picture | None
+    work: str = ""
+    drop: Drop | None = None
+
+
+@dataclass
+class Harvest:
+    """Items of a source; ``num_outside`` counts rows of its table that its ``where`` leaves to others."""
+
+    items: Iterator[Item]
+    num_outside: int = 0
+
+
+class Assumption(Config):
+    """A right that nobody stated and that the makers of the set assume; the card shows the reason."""
+
+    part: Literal["image", "text", "work"]
+    statement: str = Field(min_length=1)
+    reason: str = Field(min_length=10)
+
+
+class Source(Config):
+    """A collection: where its records come from, what they may be used for, and how works are set apart.
+
+    ``use: both`` trains and tests (``holdout`` says how: whole works; whole works and single pages of known works; or
+    folds), ``train`` is never tested on, ``evaluate`` never trained on.
+    """
+
+    kind: str
+    use: Use = "both"
+    holdout: Holdout | None = None
+
+    @model_validator(mode="after")
+    def _holdout_fits_use(self) -> Self:
+        if self.use != "both" and self.holdout not in (None, "none"):
+            raise ValueError(f"holdout: {self.holdout} needs use: both, got use: {self.use}")
+        if self.use == "both" and self.holdout == "none":
+            raise ValueError("holdout: none is for use: train; a collection of use: both is tested on")
+        return self
+
+    @property
+    def resolved_holdout(self) -> Holdout:
+        """``work`` unless the configuration says otherwise."""
+        return "none" if self.use != "both" else (self.holdout or "work")
+
+    @property
+    def assumptions(self) -> tuple[Assumption, ...]:
+        """Rights that are assumed, for the card."""
+        return ()
+
+    @abstractmethod
+    def harvest(self, *, name: str, root: Path) -> Harvest:
+        """Records of the collection ``name``, in a fixed order; relative paths start at ``root``.
+
+        Raises:
+            SourceError: the collection cannot be read as its configuration says.
+        """
