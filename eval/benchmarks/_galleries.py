@@ -1,0 +1,75 @@
+"""Cut a benchmark's pictures into galleries: by fold, by collection, by language."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from iconoclip.records import Record
+
+from ..data import Pictures
+from ..tasks.retrieval import Gallery
+
+CaptionChoice = Literal["default", "language", "all"]
+Texts = list[tuple[str, str]]
+
+
+def captions_of(record: Record, choice: CaptionChoice, languages: Sequence[str] = ()) -> Texts:
+    """(text, language) of the captions that are asked for: the default one, one of each language, or all.
+
+    Captions of a series say nothing of this picture and are never queries, unless the record has no other.
+    """
+    wanted = [c for c in record.captions if not languages or c.lang in languages]
+    own = [caption for caption in wanted if caption.level != "series"] or wanted
+    if choice == "default":
+        own = own[:1]
+    if choice == "language":
+        own = list({caption.lang: caption for caption in reversed(own)}.values())[::-1]
+    return list(dict.fromkeys((" ".join(caption.text.split()), caption.lang) for caption in own if caption.text.strip()))
+
+
+def build_galleries(
+    pictures: Pictures,
+    *,
+    choice: CaptionChoice,
+    languages: Sequence[str] = (),
+    by_collection: bool = False,
+) -> tuple[Gallery, ...]:
+    """Galleries by fold, then by collection if asked, then by language where captions are chosen by language.
+
+    A picture without a fitting caption stays in the gallery as a wrong answer, except in galleries by language.
+    """
+    found = []
+    for fold, positions in pictures.cells().items():
+        for group in _split(positions, lambda p: pictures.records[p].source if by_collection else ""):
+            texts = {p: captions_of(pictures.records[p], choice, languages) for p in group}
+            stratum = pictures.records[group[0]].source if by_collection else ""
+            if choice != "language":
+                found.append(_gallery(group, texts, fold, stratum))
+                continue
+            for language in sorted({lang for rows in texts.values() for _, lang in rows}):
+                mine = {p: [row for row in rows if row[1] == language] for p, rows in texts.items()}
+                found.append(_gallery([p for p in group if mine[p]], mine, fold, stratum))
+    return tuple(gallery for gallery in found if gallery.texts)
+
+
+def _split(positions: Sequence[int], key: Callable[[int], str]) -> list[list[int]]:
+    groups: dict[str, list[int]] = {}
+    for position in positions:
+        groups.setdefault(key(position), []).append(position)
+    return [groups[name] for name in sorted(groups)]
+
+
+def _gallery(positions: Sequence[int], texts: dict[int, Texts], fold: int | None, stratum: str) -> Gallery:
+    owners: dict[str, list[int]] = {}
+    language: dict[str, str] = {}
+    for place, position in enumerate(positions):
+        for text, lang in texts[position]:
+            owners.setdefault(text, []).append(place)
+            language.setdefault(text, lang)
+    return Gallery(
+        positions=tuple(positions),
+        texts=tuple(owners),
+        languages=tuple(language.values()),
+        owners=tuple(tuple(places) for places in owners.values()),
+        fold=fold,
+        stratum=stratum,
+    )

@@ -1,0 +1,40 @@
+"""Retrieval by document: the title tells of the whole document, so every page of it is a right answer."""
+
+from typing import TYPE_CHECKING, Literal
+
+from .base import Benchmark, Prepared
+
+if TYPE_CHECKING:
+    from ..data import EvalData
+
+
+class DocumentRetrieval(Benchmark):
+    """Find a page of the document that a title names, among the pages of the held-out fold."""
+
+    title = "French titles of drawings, by document"
+    description = (
+        "Drawings of the Bibliothèque nationale de France with their catalogue titles in French; any page of the "
+        "document is right; by cross-fitted folds. Some pages hold no drawing, as in the library."
+    )
+    licence = "domaine public (works); source gallica.bnf.fr / BnF"
+    citation = "Bibliothèque nationale de France, Gallica; github.com/altomator/Gallica-Images"
+
+    kind: Literal["document_retrieval"]
+    source: str = "bnf_dessins"
+    languages: list[str] = ["fr"]
+    captions: Literal["default", "all"] = "default"
+
+    def prepare(self, data: "EvalData") -> Prepared:
+        """Collect the collection's pages by fold."""
+        from ..tasks.retrieval import Retrieval
+        from ._galleries import build_galleries
+
+        pictures = data.heldout([self.source])
+        task = Retrieval(
+            pictures=pictures,
+            galleries=build_galleries(pictures, choice=self.captions, languages=self.languages),
+            positives="work",
+            ks=(1,),
+            primary="text_to_image/mean_percentile_rank",
+        )
+        return Prepared(pictures, (task,))

@@ -1,0 +1,87 @@
+"""Retrieval on any split of a shard set, pooled or within each collection.
+
+``{kind: shard_retrieval, split: test, gallery: collection}`` is the headline; ``sources: [potter]`` asks one collection.
+"""
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from pydantic import Field
+
+from iconoclip.errors import EvaluationError
+
+from .base import Benchmark, Prepared
+
+if TYPE_CHECKING:
+    from ..data import EvalData, Pictures
+
+
+class ShardRetrieval(Benchmark):
+    """Text to image and image to text on the held-out pictures of a shard set.
+
+    ``captions``: ``default`` (one a picture), ``language`` (one of each language, a gallery for each), ``all``.
+    ``positives``: right answers bear the same ``caption`` or belong to the same ``work``. ``gallery: collection`` ranks
+    each collection by itself and averages over collections. ``limit`` keeps that many pictures, chosen by ``seed``.
+    ``novelty`` adds slices of new pages of known works and of new works.
+    """
+
+    title = "Retrieval on held-out pictures"
+    description = "Find the picture that a caption describes among held-out pictures, and the caption of a picture."
+    licence = "as the shard set's ATTRIBUTION.csv"
+    citation = "the shard set's README.md"
+
+    kind: Literal["shard_retrieval"]
+    split: str = "test"
+    sources: list[str] = []
+    languages: list[str] = []
+    captions: Literal["default", "language", "all"] = "default"
+    positives: Literal["caption", "work"] = "caption"
+    gallery: Literal["pool", "collection"] = "pool"
+    ks: list[int] = Field(default=[1, 5, 10], min_length=1)
+    limit: int | None = Field(default=None, ge=2)
+    seed: int = Field(default=0, ge=0)
+    novelty: bool = False
+
+    def prepare(self, data: "EvalData") -> Prepared:
+        """Collect the split's pictures and cut them into galleries."""
+        from ..tasks.retrieval import Retrieval
+        from ._galleries import build_galleries, captions_of
+
+        pictures = data.pictures(self.split, self.sources)
+        with_text = [p for p, r in enumerate(pictures.records) if captions_of(r, self.captions, self.languages)]
+        if not with_text:
+            raise EvaluationError(
+                f"{data.root}: benchmark {self.shown_name}: no picture of {self.split}/ has a caption"
+                f"{' in ' + ', '.join(self.languages) if self.languages else ''}"
+            )
+        if self.limit is not None:
+            pictures = _take(pictures, with_text, self.limit, self.seed)
+        task = Retrieval(
+            pictures=pictures,
+            galleries=build_galleries(
+                pictures,
+                choice=self.captions,
+                languages=self.languages,
+                by_collection=self.gallery == "collection",
+            ),
+            positives=self.positives,
+            ks=tuple(self.ks),
+            average_strata=self.gallery == "collection",
+            with_collection_baseline=self.gallery == "pool" and len({r.source for r in pictures.records}) > 1,
+            novelty=(lambda p: _novelty(data, pictures, p)) if self.novelty else None,
+        )
+        return Prepared(pictures, (task,))
+
+
+def _take(pictures: "Pictures", positions: list[int], limit: int, seed: int) -> "Pictures":
+    """Choose ``limit`` of ``positions`` by seed, in the global order."""
+    from ..data import choose_pictures
+
+    if len(positions) > limit:
+        drawn = np.random.default_rng(seed).permutation(len(positions))[:limit]
+        positions = [positions[i] for i in sorted(drawn)]
+    return choose_pictures(pictures, positions)
+
+
+def _novelty(data: "EvalData", pictures: "Pictures", position: int) -> str:
+    return "new_page" if pictures.records[position].work_group in data.train_works else "new_work"

@@ -1,0 +1,274 @@
+"""From per-query values to rows of ``results.jsonl`` and ``comparisons.jsonl``: figures, intervals, differences.
+
+All models and free baselines of a task are resampled together, so that every difference is paired.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+
+from .statistics import (
+    Difference,
+    combine_values,
+    compare,
+    holm,
+    interval,
+    minimum_detectable_difference,
+    resample,
+    too_few,
+)
+from .tasks.base import Measure, Scores
+
+BASELINE = "baseline:"
+TEST = "paired cluster bootstrap by work, two-sided"
+
+
+@dataclass(frozen=True, slots=True)
+class ResultRow:
+    """One line of ``results.jsonl``; a value that does not exist is None."""
+
+    model: str
+    weights_sha256: str | None
+    benchmark: str
+    benchmark_revision: str
+    task: str
+    slice: str
+    metric: str
+    value: float | None
+    ci_low: float | None
+    ci_high: float | None
+    n: int
+    chance: float | None
+    prompts_sha256: str | None
+    subset: str
+    language: str
+    n_clusters: int
+    mdd: float | None
+    seed: int
+    software: str
+    created: str
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonRow:
+    """One line of ``comparisons.jsonl``: figure of ``model_b`` less figure of ``model_a`` on the same queries."""
+
+    model_a: str
+    model_b: str
+    benchmark: str
+    task: str
+    slice: str
+    metric: str
+    delta: float
+    ci_low: float
+    ci_high: float
+    test: str
+    p: float
+    p_holm: float | None
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Why there is a count and no score; one line of ``notes.jsonl``. An empty ``model`` means all."""
+
+    benchmark: str
+    task: str
+    slice: str
+    metric: str
+    model: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every row of one task repeats; ``weights`` maps a model to its hash."""
+
+    benchmark: str
+    revision: str
+    task: str
+    prompts_sha256: str | None
+    language: str
+    weights: dict[str, str | None]
+    seed: int
+    resamples: int
+    software: str
+    created: str
+
+
+@dataclass
+class Evaluated:
+    """All rows so far; ``primary`` marks the comparisons that form the family of headlines."""
+
+    results: list[ResultRow] = field(default_factory=list)
+    comparisons: list[ComparisonRow] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    primary: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def corrected(self) -> list[ComparisonRow]:
+        """Comparisons with Holm's correction: over the headlines (primary metric, all queries), and over the rest."""
+        keys = set(self.primary)
+        rows = list(self.comparisons)
+        for is_headline in (True, False):
+            chosen = [
+                i
+                for i, row in enumerate(rows)
+                if (row.slice == "all" and (row.benchmark, row.task, row.metric) in keys) is is_headline
+            ]
+            for i, p in zip(chosen, holm([rows[i].p for i in chosen]), strict=True):
+                rows[i] = ComparisonRow(**(asdict(rows[i]) | {"p_holm": p}))
+        return rows
+
+
+def evaluate_task(
+    scores: dict[str, Scores], context: Context, into: Evaluated, *, refused: dict[str, str] | None = None
+) -> None:
+    """Add the rows of one task. ``scores`` has the models in order and then the baselines, named ``baseline:...``.
+
+    ``refused`` maps a model to why its figures would mean nothing: it gets counts and no score.
+    """
+    refused = refused or {}
+    by_metric: dict[str, dict[str, Measure]] = {}
+    for model, outcome in scores.items():
+        for measure in outcome.measures:
+            by_metric.setdefault(measure.metric, {})[model] = measure
+    for metric, measures in by_metric.items():
+        first = next(iter(measures.values()))
+        if first.is_primary:
+            into.primary.append((context.benchmark, context.task, metric))
+        for name, mask in first.queries.slices.items():
+            _evaluate_slice(name, mask, measures, context, into, refused)
+
+
+def _evaluate_slice(
+    name: str,
+    mask: np.ndarray,
+    measures: dict[str, Measure],
+    context: Context,
+    into: Evaluated,
+    refused: dict[str, str],
+) -> None:
+    first = next(iter(measures.values()))
+    values_QM = np.stack([measure.values for measure in measures.values()], axis=1)
+    has_any = np.isfinite(values_QM).any(axis=0)
+    scored = [m for m, there in zip(measures, has_any, strict=True) if there and m not in refused]
+    columns = [list(measures).index(model) for model in scored]
+    # Queries that some model could not be asked are left out for all of them: the others stay comparable.
+    chosen = mask & np.isfinite(values_QM[:, columns]).all(axis=1) if columns else mask
+    works = first.queries.works[chosen]
+    num_queries, num_works = int(chosen.sum()), len(np.unique(works))
+    why_not = first.why_not or too_few(num_queries, num_works)
+    counts = (num_queries, num_works)
+    if why_not or not columns:
+        if why_not:
+            into.notes.append(Note(context.benchmark, context.task, name, first.metric, "", why_not))
+        into.results += [_row(context, name, first, model, counts) for model in measures]
+        _note_refused(name, first, measures, context, into, refused)
+        return
+    strata = None if first.strata is None else first.strata[chosen]
+    values = values_QM[chosen][:, columns]
+    figures = combine_values(values, first.combine, strata)
+    drawn = resample(
+        values, works, resamples=context.resamples, seed=context.seed, combine=first.combine, strata_Q=strata
+    )
+    chance = _chance(first, chosen, strata)
+    differences = dict(_compare(scored, figures, drawn))
+    for column, model in enumerate(scored):
+        seen = interval(drawn[:, column], num_works=num_works, is_share=first.is_share)
+        spread = _spread(model, differences, seen.standard_error)
+        into.results.append(
+            _row(
+                context, name, first, model, counts, value=float(figures[column]), ci=(seen.low, seen.high),
+                chance=chance, mdd=None if model.startswith(BASELINE) else minimum_detectable_difference(spread),
+            )
+        )  # fmt: skip
+    into.results += [_row(context, name, first, m, counts) for m in measures if m not in scored]
+    _note_refused(name, first, measures, context, into, refused)
+    into.comparisons += [
+        ComparisonRow(
+            a, b, context.benchmark, context.task, name, first.metric, d.delta, d.low, d.high, TEST, d.p, None, num_queries
+        )
+        for (a, b), d in differences.items()
+    ]
+
+
+def _compare(
+    scored: Sequence[str], figures: np.ndarray, drawn: np.ndarray
+) -> Iterator[tuple[tuple[str, str], Difference]]:
+    """Every model against the first model and against every baseline."""
+    models = [model for model in scored if not model.startswith(BASELINE)]
+    baselines = [model for model in scored if model.startswith(BASELINE)]
+    for model in models:
+        for other in [*models[:1], *baselines]:
+            if model != other:
+                a, b = scored.index(other), scored.index(model)
+                yield (other, model), compare(float(figures[b] - figures[a]), drawn[:, a], drawn[:, b])
+
+
+def _spread(model: str, differences: dict[tuple[str, str], Difference], own: float) -> float:
+    """Standard error of the difference to the model it is compared with; alone, of its own figure."""
+    pairs = [
+        d.standard_error
+        for (a, b), d in differences.items()
+        if model in (a, b) and not a.startswith(BASELINE) and not b.startswith(BASELINE)
+    ]
+    return pairs[0] if pairs else own
+
+
+def _chance(measure: Measure, chosen: np.ndarray, strata: np.ndarray | None) -> float | None:
+    values = measure.chance[chosen]
+    if not np.isfinite(values).all():
+        return None
+    return float(combine_values(values[:, None], measure.combine, strata)[0])
+
+
+def _row(
+    context: Context,
+    slice_name: str,
+    measure: Measure,
+    model: str,
+    counts: tuple[int, int],
+    *,
+    value: float | None = None,
+    ci: tuple[float, float] | tuple[None, None] = (None, None),
+    chance: float | None = None,
+    mdd: float | None = None,
+) -> ResultRow:
+    return ResultRow(
+        model=model,
+        weights_sha256=context.weights.get(model),
+        benchmark=context.benchmark,
+        benchmark_revision=context.revision,
+        task=context.task,
+        slice=slice_name,
+        metric=measure.metric,
+        value=value,
+        ci_low=ci[0],
+        ci_high=ci[1],
+        n=counts[0],
+        chance=chance,
+        prompts_sha256=context.prompts_sha256,
+        subset="all",
+        language=context.language,
+        n_clusters=counts[1],
+        mdd=mdd,
+        seed=context.seed,
+        software=context.software,
+        created=context.created,
+    )
+
+
+def _note_refused(
+    name: str,
+    first: Measure,
+    measures: dict[str, Measure],
+    context: Context,
+    into: Evaluated,
+    refused: dict[str, str],
+) -> None:
+    into.notes += [
+        Note(context.benchmark, context.task, name, first.metric, model, why)
+        for model, why in refused.items()
+        if model in measures
+    ]

@@ -1,0 +1,211 @@
+"""Run an evaluation: models x benchmarks x tasks, from the embedding cache to results, samples and report.
+
+``run_evaluation(EvalConfig.load(path))`` returns the table for the terminal. Everything is checked before anything is
+encoded; the same command again goes on from the cache.
+"""
+
+import importlib
+import json
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from iconoclip.errors import EvaluationError, IconoclipError
+from iconoclip.files import sha256_json, write_text
+from iconoclip.provenance import describe_run, lock_folder, software, utc_now, write_run
+
+from .benchmarks.base import Benchmark, Prepared
+from .cache import CachedEmbeddings
+from .config import EvalConfig
+from .contestants import Contestant, open_contestant
+from .data import EvalData
+from .prompts import Coverage, cover_prompts
+from .results import BASELINE, Context, Evaluated, evaluate_task
+from .samples import write_samples, write_thumbs
+from .summary import summarise
+from .tasks.base import Need, Scores, Task
+
+_log = logging.getLogger(__name__)
+
+
+def run_evaluation(config: EvalConfig) -> str:
+    """Evaluate all models on all benchmarks and write ``config.out``; return a short table.
+
+    Raises:
+        EvaluationError: a benchmark or a model cannot be used; all of them are named at once.
+    """
+    started = time.monotonic()
+    data = EvalData(config.shards)
+    contestants = [open_contestant(model, seed=config.seed) for model in config.models]
+    prepared = _prepare(config.benchmarks, data)
+    with lock_folder(config.out):
+        run = describe_run(
+            config,
+            models=[contestant.facts() for contestant in contestants],
+            shards_config_sha256=data.manifest.config_sha256,
+        )
+        write_run(config.out, run)
+        evaluated, sheets, kept = Evaluated(), [], set[Path]()
+        for benchmark, ready in prepared:
+            sheet = _run_benchmark(config, data, benchmark, ready, contestants, evaluated, kept)
+            sheets.append(sheet)
+        _remove_old_samples(config.out / "samples", kept)
+        _write_rows(config.out / "comparisons.jsonl", [asdict(row) for row in evaluated.corrected()])
+        _write_rows(config.out / "notes.jsonl", [asdict(note) for note in evaluated.notes])
+        thumbs, hidden = write_thumbs(
+            config.out / "thumbs.parquet", [ready.pictures for _, ready in prepared], limit=config.thumbs
+        )
+        _write_rows(config.out / "results.jsonl", [asdict(row) for row in evaluated.results])
+        took = round(time.monotonic() - started, 1)
+        facts = {"benchmarks": sheets, "wall_s": took, "thumbs": thumbs, "thumbs_left_out": hidden}
+        facts |= {"primary": evaluated.primary}
+        write_run(config.out, run | facts | {"finished": utc_now()})
+        report = _report(config.out)
+    return summarise(config, evaluated, sheets, report=report)
+
+
+def _prepare(benchmarks: Sequence[Benchmark], data: EvalData) -> list[tuple[Benchmark, Prepared]]:
+    ready, problems = [], []
+    for benchmark in benchmarks:
+        try:
+            ready.append((benchmark, benchmark.prepare(data)))
+        except EvaluationError as error:
+            problems.append(f"{benchmark.shown_name}: {error}")
+    if problems:
+        raise EvaluationError("\n  ".join([f"{len(problems)} of {len(benchmarks)} benchmarks cannot run:", *problems]))
+    return ready
+
+
+def _run_benchmark(
+    config: EvalConfig,
+    data: EvalData,
+    benchmark: Benchmark,
+    ready: Prepared,
+    contestants: Sequence[Contestant],
+    evaluated: Evaluated,
+    kept: set[Path],
+) -> dict[str, Any]:
+    """Run the tasks of one benchmark for all models; return its data sheet for ``run.json``."""
+    name = benchmark.shown_name
+    _log.info("%s: %s pictures, %d tasks", name, f"{len(ready.pictures):,}", len(ready.tasks))
+    folds: list[int | None] = sorted({f for f in ready.pictures.folds if f is not None})
+    embedders, weights, refused = {}, dict[str, str | None](), dict[str, str]()
+    for contestant in contestants:
+        why = ready.refuses.get(contestant.history, "")
+        why = why or next((w for fold in folds if (w := contestant.why_not_fold(fold, data.root))), "")
+        if why:
+            refused[contestant.label] = why
+        embedders[contestant.label] = _embed(config, contestant, name, ready)
+        weights[contestant.label] = contestant.weights_sha256(folds or [None])
+    coverages = {}
+    for task in ready.tasks:
+        covered = {lang: cover_prompts(texts, data.train_words) for lang, texts in task.zero_shot_prompts.items()}
+        coverages |= {task.name: covered} if covered else {}
+        why_not = refused | _unknown_words(covered, contestants, refused)
+        scores: dict[str, Scores] = {}
+        for contestant in contestants:
+            scores[contestant.label] = task.score(embedders[contestant.label])
+            path = config.out / "samples" / f"{contestant.slug}--{name}--{task.name}.parquet"
+            write_samples(path, scores[contestant.label].rows)
+            kept.add(path)
+        scores |= {f"{BASELINE}{kind}": found for kind, found in task.baselines().items()}
+        context = Context(
+            benchmark=name,
+            revision=ready.pictures.revision,
+            task=task.name,
+            prompts_sha256=sha256_json(list(task.prompts)) if task.prompts else None,
+            language=task.language,
+            weights=weights,
+            seed=config.seed,
+            resamples=config.resamples,
+            software=f"iconoclip {software()['iconoclip']}",
+            created=utc_now(),
+        )
+        evaluate_task(scores, context, evaluated, refused=why_not)
+    return _sheet(benchmark, ready, coverages)
+
+
+def _embed(config: EvalConfig, contestant: Contestant, name: str, ready: Prepared) -> CachedEmbeddings:
+    import torch
+
+    from iconoclip.models import best_device
+
+    device = best_device() if config.device == "auto" else torch.device(config.device)
+    embedder = CachedEmbeddings(
+        contestant,
+        ready.pictures,
+        root=config.out / "cache",
+        benchmark=name,
+        batch_size=config.batch_size,
+        device=device,
+    )
+    needs: list[Need] = [need for task in ready.tasks for need in task.needs()]
+    try:
+        embedder.fill(needs)
+    except IconoclipError as error:
+        raise EvaluationError(f"{name}, {contestant.label}: {error}") from None
+    return embedder
+
+
+def _unknown_words(
+    covered: dict[str, Coverage], contestants: Sequence[Contestant], refused: dict[str, str]
+) -> dict[str, str]:
+    """Why models that learnt their words from these shards alone get no zero-shot score."""
+    why = "; ".join(coverage.why_not for coverage in covered.values() if coverage.why_not)
+    return {c.label: why for c in contestants if why and c.history != "pretrained" and c.label not in refused}
+
+
+def _sheet(benchmark: Benchmark, ready: Prepared, coverages: dict[str, dict[str, Coverage]]) -> dict[str, Any]:
+    """Data sheet of a benchmark: what it is, where it is from, its prompts and how many of their words were seen."""
+    works = set(ready.pictures.works)
+    tasks = [_task_sheet(task, coverages.get(task.name, {})) for task in ready.tasks]
+    return {
+        "name": benchmark.shown_name,
+        "kind": benchmark.kind,
+        "title": benchmark.title,
+        "description": benchmark.description,
+        "licence": benchmark.licence,
+        "citation": benchmark.citation,
+        "revision": ready.pictures.revision,
+        "num_pictures": len(ready.pictures),
+        "num_works": len(works),
+        "sources": sorted({record.source for record in ready.pictures.records}),
+        "tasks": tasks,
+    }
+
+
+def _task_sheet(task: Task, covered: dict[str, Coverage]) -> dict[str, Any]:
+    prompts = {
+        language: {
+            "prompts": list(task.zero_shot_prompts[language]),
+            "words_seen_in_training": round(coverage.share, 4),
+            "words_never_seen": list(coverage.missing),
+        }
+        for language, coverage in covered.items()
+    }
+    return {"name": task.name, "language": task.language, "prompts": prompts}
+
+
+def _remove_old_samples(folder: Path, kept: set[Path]) -> None:
+    """Samples of models or benchmarks that are no longer in the configuration would end up in the report."""
+    for path in folder.glob("*--*--*.parquet"):
+        if path not in kept:
+            path.unlink()
+
+
+def _write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    write_text(path, "".join(f"{json.dumps(row, ensure_ascii=False, allow_nan=False)}\n" for row in rows))
+
+
+def _report(out: Path) -> Path | None:
+    try:
+        report = importlib.import_module(".report", __package__)
+    except ModuleNotFoundError as error:
+        if error.name != f"{__package__}.report":
+            raise
+        _log.warning("no report: this installation has no %s.report", __package__)
+        return None
+    return report.write_report([out], out / "report.html")

@@ -1,0 +1,137 @@
+"""What every task gives back: per-query values that are put together and resampled in one place, and per-sample rows.
+
+A task knows its queries and their order, which is the same for every model; so two models are compared query by query.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+SAMPLE_COLUMNS = (
+    "key", "work_group", "source", "language", "query", "query_kind", "rank", "num_gallery", "percentile",
+    "y_true", "y_pred", "correct", "score", "top_keys", "top_scores", "positive_keys",
+)  # fmt: skip
+NUM_TOP = 5
+
+
+class Embedder(Protocol):
+    """A model's embeddings of a benchmark, unit-norm fp32; for a cross-fitted model of the run that left a fold out."""
+
+    def images(self, fold: int | None, positions: Sequence[int]) -> np.ndarray:
+        """[len(positions), D]; ``fold`` None where no run has seen the pictures."""
+        ...
+
+    def texts(self, fold: int | None, texts: Sequence[str]) -> np.ndarray:
+        """[len(texts), D]."""
+        ...
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a task wants embedded by the run that left out ``fold``."""
+
+    fold: int | None
+    positions: Sequence[int] = ()
+    texts: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Queries:
+    """The queries of one direction of a task, the same for every model.
+
+    ``slices`` maps ``all`` and ``field=value`` to boolean masks [Q]; ``works`` is the unit of resampling.
+    """
+
+    works: np.ndarray
+    slices: dict[str, np.ndarray]
+    languages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One metric of one task: a value per query and how they are put together.
+
+    ``values`` float64 [Q]; NaN marks a query that this model could not be asked. ``chance`` is the same for a guess.
+    ``strata`` (int64 [Q]) makes the figure the mean of the strata's figures. ``why_not`` forbids a score, with the reason.
+    """
+
+    metric: str
+    queries: Queries
+    values: np.ndarray
+    chance: np.ndarray
+    combine: Literal["mean", "median"] = "mean"
+    strata: np.ndarray | None = None
+    is_share: bool = True
+    is_primary: bool = False
+    higher_is_better: bool = True
+    why_not: str = ""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What one model (or a free baseline) reached in one task; ``rows`` have :data:`SAMPLE_COLUMNS`."""
+
+    measures: tuple[Measure, ...]
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Task(Protocol):
+    """One protocol on one benchmark."""
+
+    @property
+    def name(self) -> str:
+        """Name in results and files."""
+        ...
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """Texts that this task encodes, for the hash in the results; empty for tasks on pictures alone."""
+        ...
+
+    @property
+    def zero_shot_prompts(self) -> dict[str, tuple[str, ...]]:
+        """Prompts by language whose words a model must have met in training; empty for other tasks."""
+        ...
+
+    @property
+    def language(self) -> str:
+        """Languages of the prompts, comma-separated; ``""`` without."""
+        ...
+
+    def needs(self) -> list[Need]:
+        """What must be embedded, fold by fold."""
+        ...
+
+    def score(self, embedder: Embedder) -> Scores:
+        """Run the task on one model's embeddings."""
+        ...
+
+    def baselines(self) -> dict[str, Scores]:
+        """What costs nothing, by name; the queries are those of :meth:`score`, in the same order."""
+        ...
+
+
+def sample_row(**values: Any) -> dict[str, Any]:
+    """A row of the per-sample table with every column; what is not given is null, lists are empty."""
+    row: dict[str, Any] = dict.fromkeys(SAMPLE_COLUMNS)
+    row |= {"language": "", "query": "", "top_keys": [], "top_scores": [], "positive_keys": []}
+    return row | values
+
+
+def round_similarity(similarity: np.ndarray) -> np.ndarray:
+    """Cut to 1e-6: what fp32 cannot tell apart is a tie, and ties count against the model."""
+    return np.round(similarity, 6)
+
+
+def masks(**fields: Sequence[str]) -> dict[str, np.ndarray]:
+    """``all`` and a mask per ``field=value``; a field with one value gets none."""
+    lengths = {len(values) for values in fields.values()}
+    found = {"all": np.ones(lengths.pop(), dtype=bool)}
+    for name, values in fields.items():
+        array = np.asarray(values, dtype=object)
+        present = sorted({value for value in values if value})
+        if len(present) > 1 or (present and len(set(values)) > 1):
+            found |= {f"{name}={value}": array == value for value in present}
+    return found
