@@ -19,6 +19,13 @@ from .summary import PrepSummary, sort_splits
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
+class _PlainDumper(yaml.SafeDumper):
+    """Repeats equal parts instead of anchors, which not every reader of front matter knows."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
 def write_card(
     root: Path,
     config: PrepConfig,
@@ -29,7 +36,8 @@ def write_card(
     shards: Sequence[ShardInfo],
 ) -> None:
     """Write ``README.md``."""
-    front = yaml.safe_dump(_front_matter(config, records, shards), sort_keys=False, allow_unicode=True, width=100)
+    matter = _front_matter(config, records, shards)
+    front = yaml.dump(matter, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True, width=100)
     body = [
         f"# {config.name}",
         _what(config, summary),

@@ -9,15 +9,16 @@ _BC = r"(?:b\.? ?c\.?(?: ?e\.?)?|v\. ?chr\.?|av\. ?j\.?-?c\.?|a\. ?c\.?|v\. ?c\.
 _BC_RANGE = re.compile(rf"(\d{{1,4}})\s*[-–—/]\s*(\d{{1,4}})\s*{_BC}", re.IGNORECASE)
 _BC_YEAR = re.compile(rf"(\d{{1,4}})\s*{_BC}", re.IGNORECASE)
 _NEGATIVE = re.compile(r"(?<![\d\w])-(\d{1,4})(?!\d)")
-_OPEN = re.compile(r"(?<!\d)(\d{1,3})([.?\-u]{1,3})(?!\d)")
+_OPEN = re.compile(r"(?<!\d)(\d{2,3})([.?\-u]{1,2})(?!\d)")
 _SHORT_RANGE = re.compile(r"(?<!\d)(\d{3,4})\s*[-–—/]\s*(\d{2})(?!\d)")
-_YEAR = re.compile(r"(?<![\d-])(\d{3,4})(?!\d)")
+_YEAR = re.compile(r"(?<![\d-])(\d{4}|\d{3}(?![.?u]))(?!\d)")
 _CENTURY = re.compile(
     r"\b([ivx]{1,5}|\d{1,2})(?:\.|th|st|nd|rd|er|[eè]me|e|o)?\s*(?:c\.|cent(?:ury|\.)|si[eè]cle|s\.|jh\.?|jahrhundert"
     r"|eeuw|secolo|sec\.|siglo|século)",
     re.IGNORECASE,
 )
 _CENTURY_AFTER = re.compile(r"(?:siglo|século|secolo|s\.)\s*([ivx]{1,5})\b", re.IGNORECASE)
+_OTHER_CENTURY = re.compile(r"\b([IVX]{2,5})\b")
 _ROMAN = {"i": 1, "v": 5, "x": 10}
 
 
@@ -52,6 +53,7 @@ def _years(text: str) -> list[int]:
 
 def _centuries(text: str) -> list[int]:
     found = [match[1] for match in (*_CENTURY.finditer(text), *_CENTURY_AFTER.finditer(text))]
+    found += _OTHER_CENTURY.findall(text) if found else []  # "fine del XV o inizio del XVI secolo"
     numbers = [int(each) if each.isdigit() else _roman(each.lower()) for each in found]
     return [year for number in numbers if 1 <= number <= 21 for year in ((number - 1) * 100 + 1, number * 100)]
 

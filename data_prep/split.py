@@ -1,10 +1,12 @@
 """Say where each record lies: near-duplicates join their works, works are set apart by a hash of a published salt."""
 
+import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from iconoclip.errors import IconoclipError
-from iconoclip.records import Record, record_key, unit_hash
+from iconoclip.records import Record, unit_hash
 
 from .config import PrepConfig, SplitConfig
 from .dedup import UnionFind
@@ -24,8 +26,8 @@ class JoinedWorks:
 
 def work_name(institution: str, work: str) -> str:
     """Key of a work: the same for every partner who prepares this institution's object, whatever the collection."""
-    slug = record_key(institution, "")[:-21]
-    return f"{slug}:{work}"
+    ascii_name = unicodedata.normalize("NFKD", institution).encode("ascii", "ignore").decode().lower()
+    return f"{re.sub(r'[^a-z0-9]+', '-', ascii_name).strip('-')}:{work}"
 
 
 def join_works(records: Sequence[Record], groups: Sequence[tuple[int, ...]]) -> tuple[list[Record], JoinedWorks]:

@@ -23,9 +23,10 @@ class RightsFilter(Filter):
         rights_class: RightsClass = merge_classes(record.rights)
         stated = "; ".join(f"{rights.part}: {rights.raw or rights.uri}" for rights in record.rights) or "nothing stated"
         if rights_class == "unknown":
-            missing = [part for part in ("image", "metadata") if part not in {each.part for each in record.rights}]
-            detail = f"{stated}{f'; nothing about {missing}' if missing else ''}"
-            return Drop("rights", RejectReason.RIGHTS_UNSTATED, detail)
+            parts = {each.part for each in record.rights}
+            missing = [name for part, name in (("image", "the picture"), ("metadata", "the text")) if part not in parts]
+            more = f"; nothing about {' and '.join(missing)}" if missing and record.rights else ""
+            return Drop("rights", RejectReason.RIGHTS_UNSTATED, stated + more)
         if rights_class not in self.admit:
             return Drop("rights", RejectReason.RIGHTS_RESTRICTED, f"{rights_class}: {stated}")
         return replace(record, rights_class=rights_class)
