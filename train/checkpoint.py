@@ -1,0 +1,180 @@
+"""Checkpoints that are there whole or not at all: written beside, flushed to disk, renamed, then pointed at.
+
+``out/checkpoints/step-00000500/`` holds a model folder that open_clip opens, and ``state/`` with what training needs
+to go on. ``out/latest`` and ``out/best`` are relative symlinks, moved last.
+"""
+
+import json
+import logging
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from iconoclip import models
+from iconoclip.errors import IconoclipError, ModelError
+from iconoclip.files import write_json
+
+log = logging.getLogger(__name__)
+
+_STATE, _WEIGHTS, _OPTIMIZER, _TRAINER = "state", "weights.safetensors", "optimizer.safetensors", "trainer.json"
+
+
+@dataclass(frozen=True)
+class TrainerState:
+    """What a run must know to go on, besides weights and optimizer: one position, and who it is."""
+
+    step: int
+    samples_seen: int
+    num_corrupt: int
+    seconds: float
+    max_log_scale: float
+    best_score: float | None
+    best_step: int | None
+    config: dict[str, Any]
+    data_sha256: str
+    base_weights_sha256: str
+    num_processes: int
+
+
+def save(
+    out: Path, model: models.Model, optimizer: torch.optim.Optimizer, state: TrainerState, *, is_best: bool, keep: int
+) -> Path:
+    """Write a checkpoint, move ``latest`` (and ``best``) to it, remove those that are no longer kept.
+
+    Raises:
+        IconoclipError: the disk is full or refuses; what was there before is untouched.
+    """
+    folder = out / "checkpoints" / f"step-{state.step:08d}"
+    partial = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        models.save(model, partial)
+        inner = partial / _STATE
+        inner.mkdir()
+        _link_or_copy(partial / models.WEIGHTS_NAME, inner / _WEIGHTS)
+        save_file(_optimizer_tensors(model.module, optimizer), inner / _OPTIMIZER)
+        write_json(inner / _TRAINER, asdict(state))
+        for path in sorted(partial.rglob("*"), reverse=True):
+            _flush(path)
+        _flush(partial)
+        if folder.exists():  # left by a run that died between the rename and `latest`
+            shutil.rmtree(folder)
+        partial.rename(folder)
+        _flush(folder.parent)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise IconoclipError(
+            f"{folder}: the checkpoint could not be written ({error}); the last good one is {latest(out)}"
+        ) from None
+    _point(out / "latest", folder)
+    if is_best:
+        _point(out / "best", folder)
+    _prune(out, keep)
+    return folder
+
+
+def latest(out: Path) -> Path | None:
+    """Newest complete checkpoint of a run folder; None if there is none."""
+    pointed = out / "latest"
+    if (pointed / _STATE / _TRAINER).is_file():
+        return pointed.resolve()
+    found = sorted((out / "checkpoints").glob(f"step-*/{_STATE}/{_TRAINER}"))
+    return found[-1].parents[1] if found else None
+
+
+def read_state(folder: Path) -> TrainerState:
+    """Read where the run stood.
+
+    Raises:
+        ModelError: it is not a checkpoint of ours, or of another version.
+    """
+    path = folder / _STATE / _TRAINER
+    try:
+        return TrainerState(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise ModelError(f"{path}: not the state of a training run ({error})") from None
+
+
+def restore(folder: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Load weights and optimizer, bit for bit.
+
+    Raises:
+        ModelError: the checkpoint belongs to another model.
+    """
+    try:
+        module.load_state_dict(load_file(folder / _STATE / _WEIGHTS), strict=True)
+        tensors = load_file(folder / _STATE / _OPTIMIZER)
+        names = _optimizer_names(module, optimizer)
+        state: dict[int, dict[str, torch.Tensor]] = {}
+        for full_name, tensor in tensors.items():
+            name, _, key = full_name.rpartition("/")
+            state.setdefault(names.index(name), {})[key] = tensor
+    except (OSError, SafetensorError, RuntimeError, ValueError) as error:
+        raise ModelError(f"{folder}: does not fit the model of this run ({error})") from None
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def remove_partial(out: Path) -> None:
+    """Clear what an interrupted save left behind."""
+    for path in (out / "checkpoints").glob(".step-*.tmp"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def num_bytes(module: nn.Module) -> int:
+    """Size of one checkpoint on disk: weights once, two moments of what is trained."""
+    weights = sum(tensor.numel() * tensor.element_size() for tensor in module.state_dict().values())
+    trained = sum(p.numel() * p.element_size() for p in module.parameters() if p.requires_grad)
+    return weights + 2 * trained
+
+
+def _optimizer_names(module: nn.Module, optimizer: torch.optim.Optimizer) -> list[str]:
+    """Name of each parameter, in the optimizer's numbering."""
+    name_of = {id(parameter): name for name, parameter in module.named_parameters()}
+    return [name_of[id(parameter)] for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def _optimizer_tensors(module: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    names = _optimizer_names(module, optimizer)
+    return {
+        f"{names[number]}/{key}": tensor.detach().cpu().contiguous().clone()
+        for number, values in optimizer.state_dict()["state"].items()
+        for key, tensor in values.items()
+    }
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)  # the same bytes: the raw weights are the published ones
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _point(link: Path, folder: Path) -> None:
+    """Move a symlink in one step: a reader sees the old target or the new one."""
+    temporary = link.with_name(f".{link.name}.tmp")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(folder.relative_to(link.parent))
+    temporary.replace(link)
+
+
+def _prune(out: Path, keep: int) -> None:
+    folders = sorted((out / "checkpoints").glob("step-*"))
+    pointed = {(out / name).resolve() for name in ("latest", "best") if (out / name).is_symlink()}
+    for folder in folders[:-keep]:
+        if folder.resolve() not in pointed:
+            shutil.rmtree(folder)

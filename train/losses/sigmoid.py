@@ -1,0 +1,38 @@
+"""SigLIP's loss (Zhai et al. 2023, algorithm 1): every pair of the batch is a yes-or-no question."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from .base import Loss
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Sigmoid(Loss):
+    """Sum over all pairs, divided by the number of pictures; every positive of a picture is a yes."""
+
+    kind: Literal["sigmoid"] = "sigmoid"  # type: ignore[assignment]  # frozen, so narrowing is safe
+
+    uses_bias: ClassVar[bool] = True
+
+    def compute(
+        self,
+        image_LD: "Tensor",
+        text_LD: "Tensor",
+        *,
+        scale: "Tensor",
+        bias: "Tensor | None",
+        groups_LC: "Tensor",
+        offset: int,
+        gather: "Callable[[Tensor], Tensor]",
+    ) -> "Tensor":
+        """Local pictures against all texts: each pair of the global batch is counted once; see the base class."""
+        from torch.nn.functional import logsigmoid
+
+        assert bias is not None, "the loop gives a model for this loss its bias"
+        positive_LB, ignored_LB = self.relations(groups_LC, gather(groups_LC), offset)
+        logits_LB = scale * image_LD @ gather(text_LD).T + bias
+        signs_LB = positive_LB.to(logits_LB.dtype) * 2 - 1
+        pairs_LB = logsigmoid(signs_LB * logits_LB).masked_fill(ignored_LB, 0.0)
+        return -pairs_LB.sum() / len(image_LD)
