@@ -1,0 +1,412 @@
+"""Put a report together as one HTML page: what got worse, the verdict, then question by question."""
+
+import re
+from collections.abc import Sequence
+
+from iconoclip import pages
+from iconoclip.pages import escape
+
+from .report_data import (
+    Question,
+    Results,
+    Score,
+    baseline_name,
+    higher_is_better,
+    is_difference,
+    is_share,
+)
+from .report_figures import upper_bound, whisker
+from .report_numbers import (
+    NO_VALUE,
+    field_words,
+    metric_words,
+    show_count,
+    show_delta,
+    show_interval,
+    show_mdd,
+    show_p,
+    show_value,
+    slice_words,
+)
+from .report_pictures import picture_section
+from .report_verdict import OUTCOME_WORDS, Verdict, headline, judge, losses
+
+_WORD_CSS = {"gain": "gain", "worse": "worse-word"}
+_SHOWN_LOSSES = 12
+
+
+def report_page(results: Results) -> str:
+    """Return the whole document."""
+    verdicts = [judge(results, question, candidate) for candidate in _judged(results) for question in results.questions]
+    title = report_title(results)
+    parts = [
+        '<p class="eyebrow">iconoclip · evaluation</p>',
+        f"<h1>{escape(title)}</h1>",
+        *(_losses(results, candidate) for candidate in results.candidates),
+        f'<p class="verdict">{escape(headline(results, verdicts))}</p>',
+        _compared(results),
+        *_overview(results, verdicts),
+        *(part for name in dict.fromkeys(q.benchmark for q in results.questions) for part in _benchmark(results, name)),
+        _reading(results),
+        _provenance(results),
+    ]
+    return pages.page(title, [part for part in parts if part], css=("report.css",))
+
+
+def report_title(results: Results) -> str:
+    """``trained against untrained``, or the name of the only model."""
+    if results.candidates:
+        return f"{', '.join(results.candidates)} against {results.reference}"
+    return f"Results of {results.reference or 'baselines'}"
+
+
+def _judged(results: Results) -> Sequence[str]:
+    return results.candidates or results.models[:1]
+
+
+def _compared(results: Results) -> str:
+    pictures = max((score.n or 0 for score in results.scores), default=0)
+    counts = (
+        f"{len(results.models)} model{'s' * (len(results.models) != 1)}, {len(results.questions)} questions, up to "
+        f"{show_count(pictures)} queries each."
+    )
+    free = ", ".join(baseline_name(model) for model in results.baselines)
+    held = f" Held against chance and what costs nothing: {free}." if free else " Held against chance."
+    return pages.paragraph(counts + held, css="quiet")
+
+
+def _losses(results: Results, candidate: str) -> str:
+    found = losses(results, candidate)
+    if not found:
+        return ""
+    rows = []
+    for row, stands in found[:_SHOWN_LOSSES]:
+        rows.append(
+            [
+                f"<bdi>{escape(row.benchmark)}</bdi> · {escape(row.task)}",
+                escape(metric_words(row.metric)),
+                _slice_cell(row.slice),
+                show_delta(row.metric, row.delta),
+                show_interval(row.metric, row.ci_low, row.ci_high, delta=True),
+                show_count(row.n),
+                "yes" if stands else "no",
+            ]
+        )
+    more = len(found) - len(rows)
+    note = f"<p class='small quiet'>and {more} more, in the tables below</p>" if more > 0 else ""
+    head = ("question", "measure", "slice", "difference", "95 % interval", "n", "after Holm")
+    return (
+        f'<section class="worse"><h2>What got worse with <bdi>{escape(candidate)}</bdi></h2>'
+        f"{pages.table(head, rows, numeric=(3, 4, 5))}{note}</section>"
+    )
+
+
+def _slice_cell(slice_: str) -> str:
+    if slice_ == "all":
+        return "all"
+    return f"{escape(field_words(slice_))}: <bdi>{escape(slice_words(slice_))}</bdi>"
+
+
+def _overview(results: Results, verdicts: Sequence[Verdict]) -> list[str]:
+    parts = ["<h2>The answers in one table</h2>"]
+    several = len(results.candidates) > 1
+    for candidate in _judged(results):
+        mine = [verdict for verdict in verdicts if verdict.candidate == candidate]
+        if several:
+            parts.append(f"<h3><bdi>{escape(candidate)}</bdi></h3>")
+        reach = upper_bound(
+            [
+                value
+                for v in mine
+                if v.comparison and is_share(v.question.primary)
+                for value in (v.comparison.ci_low, v.comparison.ci_high)
+            ]
+        )
+        rows = [_overview_row(results, verdict, reach) for verdict in mine]
+        if results.candidates:
+            axis = f"difference, ±{100 * reach:g}{pages.THIN_SPACE}points"
+            head = ("question", "measure", results.reference, candidate, axis, "interval", "best free", "outcome")
+            parts.append(pages.table([escape(h) for h in head], rows, numeric=(2, 3, 6)))
+        else:
+            head = ("question", "measure", candidate, "95 % interval", "n", "best free")
+            parts.append(pages.table([escape(h) for h in head], rows, numeric=(2, 4, 5)))
+    return parts
+
+
+def _overview_row(results: Results, verdict: Verdict, reach: float) -> list[str]:
+    question, metric = verdict.question, verdict.question.primary
+    name = f'<a href="#{_anchor(question)}">{_question_words(question)}</a>'
+    cells = [name, escape(metric_words(metric))]
+    free = _free_cell(metric, verdict.free)
+    if not results.candidates:
+        score = verdict.score
+        interval = show_interval(metric, score.ci_low, score.ci_high) if score else NO_VALUE
+        return [*cells, _value(metric, score), interval, show_count(score.n if score else None), free]
+    row = verdict.comparison
+    drawn = ""
+    if row and row.delta is not None and is_share(metric):
+        drawn = whisker(
+            row.delta, row.ci_low, row.ci_high, axis=(-reach, reach), marks=((0.0, "zero"),),
+            label=f"{show_delta(metric, row.delta)}, {show_interval(metric, row.ci_low, row.ci_high, delta=True)}",
+        )  # fmt: skip
+    interval = show_interval(metric, row.ci_low, row.ci_high, delta=True) if row else NO_VALUE
+    css = _WORD_CSS.get(verdict.outcome, "other")
+    outcome = f'<span class="outcome {css}">{OUTCOME_WORDS[verdict.outcome]}</span>'
+    return [*cells, _value(metric, verdict.reference), _value(metric, verdict.score), drawn, interval, free, outcome]
+
+
+def _value(metric: str, score: Score | None) -> str:
+    return escape(show_value(metric, score.value if score else None))
+
+
+def _free_cell(metric: str, free: tuple[str, float] | None) -> str:
+    if free is None:
+        return NO_VALUE
+    return f'{escape(show_value(metric, free[1]))} <span class="quiet">{escape(free[0])}</span>'
+
+
+def _benchmark(results: Results, name: str) -> list[str]:
+    """Section of one benchmark: what it is, then each of its tasks."""
+    sheet = results.sheets.get(name, {})
+    title = str(sheet.get("title") or "")
+    shown = escape(name.replace("_", " "))
+    parts = [f"<h2><bdi>{shown}</bdi>" + (f' <span class="quiet">{escape(title)}</span>' if title else "") + "</h2>"]
+    if sheet.get("description"):
+        parts.append(pages.paragraph(str(sheet["description"])))
+    facts = []
+    if sheet.get("num_pictures"):
+        facts.append(f"{show_count(sheet['num_pictures'])} pictures of {show_count(sheet.get('num_works'))} works")
+    facts += [f"collections: {', '.join(sheet['sources'])}"] if sheet.get("sources") else []
+    facts += [f"{word}: {sheet[word]}" for word in ("licence", "citation") if sheet.get(word)]
+    if facts:
+        parts.append(f'<p class="small quiet"><bdi>{escape(" · ".join(facts))}</bdi></p>')
+    for question in results.questions:
+        if question.benchmark == name:
+            parts += _question(results, question)
+    return parts
+
+
+def _question(results: Results, question: Question) -> list[str]:
+    parts = [f'<h3 class="task" id="{_anchor(question)}">{escape(question.task.replace("_", " "))}</h3>']
+    parts += _question_facts(results, question)
+    parts.append(_score_table(results, question))
+    parts += _slice_tables(results, question)
+    parts += _prompts(results, question)
+    parts += picture_section(results, question)
+    return parts
+
+
+def _question_facts(results: Results, question: Question) -> list[str]:
+    """Language and subset of a question, and why models got no score."""
+    rows = [score for score in results.of(question) if score.model in results.models]
+    facts = []
+    languages = sorted({lang for score in rows for lang in score.language.split(",") if lang})
+    if languages:
+        facts.append(f"language of the texts: {', '.join(languages)}")
+    subsets = sorted({score.subset for score in rows} - {"all"})
+    if subsets:
+        facts.append(f"subset: {', '.join(subsets)}")
+    parts = [pages.paragraph("; ".join(facts) + ".", css="small quiet")] if facts else []
+    models_of: dict[str, list[str]] = {}
+    for score in rows:
+        if score.reason and score.slice == "all":
+            models_of.setdefault(score.reason, []).append(score.model)
+    for reason, models in models_of.items():
+        whom = "" if set(models) >= set(results.models) else f" for {', '.join(dict.fromkeys(models))}"
+        parts.append(f'<p class="noscore"><b>No score{escape(whom)}:</b> {escape(reason)}.</p>')
+    return parts
+
+
+def _prompts(results: Results, question: Question) -> list[str]:
+    """Coverage of the prompts' words by language, with the words never seen, and the prompts themselves."""
+    tasks = results.sheets.get(question.benchmark, {}).get("tasks") or []
+    found = next((task.get("prompts") or {} for task in tasks if task.get("name") == question.task), {})
+    parts = []
+    for language, facts in found.items():
+        unseen = facts.get("words_never_seen") or []
+        never = f"; never seen: {', '.join(unseen)}" if unseen else ""
+        share = show_value("share", facts.get("words_seen_in_training"))
+        text = f"Words of the prompts ({language}) that occur in training captions: {share}{never}."
+        parts.append(f'<p class="small"><bdi>{escape(text)}</bdi></p>')
+        listed = "".join(f"<li>{pages.quoted(str(prompt), language)}</li>" for prompt in facts.get("prompts") or [])
+        parts.append(f"<details><summary>the prompts</summary><ul>{listed}</ul></details>" if listed else "")
+    return parts
+
+
+def _score_table(results: Results, question: Question) -> str:
+    metrics = results.metrics(question)
+    shares = [m for m in metrics if is_share(m) and not is_difference(m)]
+    values = [v for s in results.of(question) if s.metric in shares and s.slice == "all" for v in (s.value, s.ci_high)]
+    end = upper_bound(values)
+    axis = f"0 – {100 * end:g}{pages.THIN_SPACE}%"
+    head = ("model", "value", axis, "95 % interval", "n", "works", "chance", "best free", "detectable")
+    numeric = {1, 4, 5, 6, 7, 8}
+    titles = "".join(
+        f'<th scope="col"{" class=n" if column in numeric else ""}>{escape(name)}</th>'
+        for column, name in enumerate(head)
+    )
+    bodies = []
+    for metric in metrics:
+        rows = _metric_rows(results, question, metric, end)
+        lower = "" if higher_is_better(metric) else ' <span class="quiet">(lower is better)</span>'
+        bodies.append(
+            f'<tbody><tr class="group"><th colspan="9" scope="rowgroup" title="{escape(metric)}">'
+            f"{escape(metric_words(metric))}{lower}</th></tr>{''.join(rows)}</tbody>"
+        )
+    return f'<div class="scroll"><table class="scores"><thead><tr>{titles}</tr></thead>{"".join(bodies)}</table></div>'
+
+
+def _metric_rows(results: Results, question: Question, metric: str, end: float) -> list[str]:
+    free = results.best_free(question, metric)
+    rows = []
+    for model in results.models:
+        score = results.find(model, question, metric)
+        if score is None:
+            continue
+        rows.append(_score_row(model, metric, score, free, end))
+    for candidate in results.candidates:
+        row = results.compare(results.reference, candidate, question, metric)
+        if row is not None and row.delta is not None:
+            name = f"<bdi>{escape(candidate)}</bdi> less <bdi>{escape(results.reference)}</bdi>"
+            interval = show_interval(metric, row.ci_low, row.ci_high, delta=True)
+            p = f"p {show_p(row.p)}" + (f", after Holm {show_p(row.p_holm)}" if row.p_holm is not None else "")
+            rows.append(
+                f'<tr class="delta"><td>{name}</td><td class="n">{show_delta(metric, row.delta)}</td><td></td>'
+                f'<td>{interval}</td><td class="n">{show_count(row.n)}</td><td colspan="4">{escape(p)}</td></tr>'
+            )
+    for model in results.baselines:
+        score = results.find(model, question, metric)
+        if score is not None and score.value is not None:
+            rows.append(
+                f'<tr class="free"><td>{escape(baseline_name(model))}</td><td class="n">{_value(metric, score)}</td>'
+                f"<td></td><td>{show_interval(metric, score.ci_low, score.ci_high)}</td>"
+                f'<td class="n">{show_count(score.n)}</td><td class="n">{show_count(score.n_clusters)}</td>'
+                f'<td colspan="3">costs nothing</td></tr>'
+            )
+    return rows
+
+
+def _score_row(model: str, metric: str, score: Score, free: tuple[str, float] | None, end: float) -> str:
+    counts = f'<td class="n">{show_count(score.n)}</td><td class="n">{show_count(score.n_clusters)}</td>'
+    if score.value is None:
+        return (
+            f'<tr><td><bdi>{escape(model)}</bdi></td><td class="n">{NO_VALUE}</td>'
+            f'<td colspan="2" class="reason">{escape(short_reason(score))}</td>{counts}<td colspan="3"></td></tr>'
+        )
+    drawn = ""
+    if is_share(metric) and not is_difference(metric):
+        marks = [(score.chance, "chance")] if score.chance is not None else []
+        marks += [(free[1], "free")] if free and free[0] != "chance" else []
+        label = f"{show_value(metric, score.value)}, {show_interval(metric, score.ci_low, score.ci_high)}"
+        drawn = whisker(score.value, score.ci_low, score.ci_high, axis=(0.0, end), marks=marks, label=label)
+    return (
+        f'<tr><td><bdi>{escape(model)}</bdi></td><td class="n">{_value(metric, score)}</td><td class="w">{drawn}</td>'
+        f"<td>{show_interval(metric, score.ci_low, score.ci_high)}</td>{counts}"
+        f'<td class="n">{show_value(metric, score.chance)}</td><td class="n">{_free_cell(metric, free)}</td>'
+        f'<td class="n">{show_mdd(metric, score.mdd)}</td></tr>'
+    )
+
+
+def short_reason(score: Score) -> str:
+    """Why there is no score, in a few words; the whole reason stands above the table."""
+    if score.slice == "all" and score.reason:
+        return "not scored, see above"
+    return "too few to score"
+
+
+def _slice_tables(results: Results, question: Question) -> list[str]:
+    slices = results.slices(question)
+    metrics = [m for m in results.metrics(question) if not is_difference(m)]
+    parts = []
+    for metric in metrics:
+        mine = [name for name in slices if any(results.find(m, question, metric, name) for m in results.models)]
+        if not mine:
+            continue
+        table = _slice_table(results, question, metric, mine)
+        if metric == question.primary:
+            parts.append(f"<h4>By {escape(_fields(mine))}: {escape(metric_words(metric))}</h4>{table}")
+        else:
+            parts.append(f"<details><summary>by slice: {escape(metric_words(metric))}</summary>{table}</details>")
+    return parts
+
+
+def _fields(slices: Sequence[str]) -> str:
+    return " and ".join(dict.fromkeys(field_words(name) for name in slices))
+
+
+def _slice_table(results: Results, question: Question, metric: str, slices: Sequence[str]) -> str:
+    head = ["slice", "n", "works"]
+    for model in results.models:
+        head += [model, "95 % interval"]
+    head += ["chance", "best free"]
+    head += [f"{candidate} less {results.reference}" for candidate in results.candidates]
+    rows = []
+    for name in slices:
+        scores = [results.find(model, question, metric, name) for model in results.models]
+        known = next(score for score in scores if score is not None)
+        cells = [_slice_cell(name), show_count(known.n), show_count(known.n_clusters)]
+        if all(score is None or score.value is None for score in scores):
+            empty = [""] * (len(head) - 4)
+            rows.append([*cells, '<span class="quiet">too few to score</span>', *empty])
+            continue
+        for score in scores:
+            low, high = (score.ci_low, score.ci_high) if score else (None, None)
+            cells += [_value(metric, score), show_interval(metric, low, high)]
+        cells += [show_value(metric, known.chance), _free_cell(metric, results.best_free(question, metric, name))]
+        for candidate in results.candidates:
+            row = results.compare(results.reference, candidate, question, metric, name)
+            shown = NO_VALUE
+            if row and row.delta is not None:
+                shown = (
+                    f"{show_delta(metric, row.delta)} ({show_interval(metric, row.ci_low, row.ci_high, delta=True)})"
+                )
+            cells.append(shown)
+        rows.append(cells)
+    return pages.table([escape(name) for name in head], rows, numeric=range(1, len(head)))
+
+
+def _reading(results: Results) -> str:
+    notes = [
+        "An interval is a 95 % interval of resampled <em>works</em>, never of pictures: pages of one book are no "
+        "independent evidence.",
+        "<b>Hit rate@k</b>: in how many queries a right answer is among the first k (what CLIP papers call R@k). "
+        "<b>Percentile rank</b>: the share of wrong answers that stand after the right one; 50 % is chance.",
+        '<b>Chance</b> <span class="key chance"></span> is what guessing gives; '
+        '<b>best free</b> <span class="key free"></span> is the best figure that needs no model at all.',
+        "<b>Detectable</b>: the smallest true difference that a test set of this size finds with 80 % power. A smaller "
+        "one may be there and not be seen.",
+        "A <b>gain</b> is claimed only when the paired interval of the difference excludes zero, also after Holm’s "
+        "correction for the number of comparisons, and the model is shown to beat everything that is free. “No gain "
+        "shown” does not mean that there is none. A loss is named as soon as its interval excludes zero.",
+        "Fewer than 30 queries or 10 works give a count and no score.",
+    ]
+    missing = "".join(pages.paragraph(sentence, css="small quiet") for sentence in results.missing)
+    return f"<h2>How to read this</h2><ul>{''.join(f'<li>{note}</li>' for note in notes)}</ul>{missing}"
+
+
+def _provenance(results: Results) -> str:
+    facts: list[tuple[str, str]] = []
+    for model in results.models:
+        hashes = sorted({s.weights_sha256 for s in results.scores if s.model == model and s.weights_sha256})
+        facts.append((model, "weights " + ", ".join(f"{h}" for h in hashes)))
+    revisions = dict.fromkeys((s.benchmark, s.benchmark_revision) for s in results.scores)
+    facts += [(name, f"revision {revision}") for name, revision in revisions if revision]
+    facts.append(("seed", ", ".join(sorted({str(s.seed) for s in results.scores if s.seed is not None}))))
+    facts.append(("software", "; ".join(sorted({s.software for s in results.scores if s.software}))))
+    facts.append(("evaluated", ", ".join(sorted({s.created for s in results.scores if s.created})[:3])))
+    for run in results.runs:
+        facts.append(("configuration", str(run.get("config_sha256", ""))))
+        facts.append(("revision of the code", str(run.get("git_revision", ""))))
+        facts.append(("platform", str(run.get("platform", ""))))
+    rows = "".join(
+        f"<dt><bdi>{escape(name)}</bdi></dt><dd><code>{escape(value)}</code></dd>" for name, value in facts if value
+    )
+    return f'<footer><h3>Where the figures come from</h3><dl class="facts">{rows}</dl></footer>'
+
+
+def _question_words(question: Question) -> str:
+    return f"<bdi>{escape(question.benchmark.replace('_', ' '))}</bdi> · {escape(question.task.replace('_', ' '))}"
+
+
+def _anchor(question: Question) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", f"q-{question.benchmark}-{question.task}".lower())

@@ -1,0 +1,153 @@
+"""Say what the figures allow to be said: gains, losses, and where nothing can be claimed.
+
+A gain is claimed only when the paired 95 % interval of the difference to the reference excludes zero, also after Holm's
+correction, *and* the model is shown to beat everything that costs nothing: its paired interval against every free
+baseline, and its own interval against chance, lie above zero and chance. Everything else is "no gain shown", which is
+not the same as "no gain". A loss is named as soon as its interval excludes zero.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from .report_data import (
+    Comparison,
+    Question,
+    Results,
+    Score,
+    higher_is_better,
+    is_difference,
+)
+
+Outcome = Literal["gain", "below_free", "no_gain", "worse", "not_compared", "not_scored"]
+
+ALPHA = 0.05
+
+OUTCOME_WORDS: dict[Outcome, str] = {
+    "gain": "gain",
+    "below_free": "not shown above what is free",
+    "no_gain": "no gain shown",
+    "worse": "worse",
+    "not_compared": "not compared",
+    "not_scored": "not scored",
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Outcome of one question for one candidate against the reference, on the primary metric."""
+
+    question: Question
+    candidate: str
+    outcome: Outcome
+    score: Score | None
+    reference: Score | None
+    comparison: Comparison | None
+    free: tuple[str, float] | None
+
+
+def judge(results: Results, question: Question, candidate: str, metric: str = "", slice_: str = "all") -> Verdict:
+    """Outcome of a question; with ``metric`` or ``slice_`` of another metric than the primary one, or of a slice."""
+    metric = metric or question.primary
+    score = results.find(candidate, question, metric, slice_)
+    reference = results.find(results.reference, question, metric, slice_)
+    comparison = results.compare(results.reference, candidate, question, metric, slice_)
+    free = results.best_free(question, metric, slice_)
+    is_above = score is not None and _beats_free(results, question, score)
+    outcome = _outcome(metric, score, comparison, is_above)
+    return Verdict(question, candidate, outcome, score, reference, comparison, free)
+
+
+def _outcome(metric: str, score: Score | None, comparison: Comparison | None, is_above_free: bool) -> Outcome:
+    if score is None or score.value is None:
+        return "not_scored"
+    if comparison is None or comparison.ci_low is None or comparison.ci_high is None:
+        return "not_compared"
+    sign = 1 if higher_is_better(metric) else -1
+    low, high = sorted((sign * comparison.ci_low, sign * comparison.ci_high))
+    if high < 0:
+        return "worse"
+    if low <= 0 or (comparison.p_holm is not None and comparison.p_holm >= ALPHA):
+        return "no_gain"
+    return "gain" if is_above_free else "below_free"
+
+
+def _beats_free(results: Results, question: Question, score: Score) -> bool:
+    """Whether the intervals against every free baseline (paired if compared) and chance lie on the good side."""
+    sign = 1 if higher_is_better(score.metric) else -1
+    ends = [sign * end for end in (score.ci_low, score.ci_high) if end is not None]
+    worst = min(ends) if ends else None
+    if score.chance is not None and (worst is None or worst <= sign * score.chance):
+        return False
+    for baseline in results.baselines:
+        free = results.find(baseline, question, score.metric, score.slice)
+        if free is None or free.value is None:
+            continue
+        row = results.compare(baseline, score.model, question, score.metric, score.slice)
+        if row is not None and row.ci_low is not None and row.ci_high is not None:
+            if min(sign * row.ci_low, sign * row.ci_high) <= 0:
+                return False
+        elif worst is None or worst <= sign * free.value:
+            return False
+    return True
+
+
+def losses(results: Results, candidate: str) -> list[tuple[Comparison, bool]]:
+    """Comparisons, over all metrics and slices, in which the candidate is worse and the interval excludes zero.
+
+    The flag says whether the loss also stands after Holm's correction. Primary metrics come first.
+    """
+    primary = {(question.benchmark, question.task): question.primary for question in results.questions}
+    found = []
+    for row in results.comparisons:
+        if (row.model_a, row.model_b) != (results.reference, candidate) or is_difference(row.metric):
+            continue
+        if row.ci_low is None or row.ci_high is None:
+            continue
+        sign = 1 if higher_is_better(row.metric) else -1
+        if max(sign * row.ci_low, sign * row.ci_high) < 0:
+            found.append((row, row.p_holm is not None and row.p_holm < ALPHA))
+
+    def order(item: tuple[Comparison, bool]) -> tuple[bool, bool]:
+        row = item[0]
+        return (row.metric != primary.get((row.benchmark, row.task)), row.slice != "all")
+
+    return sorted(found, key=order)
+
+
+def headline(results: Results, verdicts: list[Verdict]) -> str:
+    """One sentence on the headline questions, by their primary metrics."""
+    verdicts = [verdict for verdict in verdicts if verdict.question.is_headline]
+    if not results.candidates:
+        scored = sum(verdict.score is not None and verdict.score.value is not None for verdict in verdicts)
+        return (
+            f"One model was evaluated and {_count(scored, 'question')} of {len(verdicts)} could be scored; "
+            "with nothing to compare it with, no gain is claimed."
+        )
+    by = {outcome: [v for v in verdicts if v.outcome == outcome] for outcome in OUTCOME_WORDS}
+    judged = [v for v in verdicts if v.outcome not in ("not_scored", "not_compared")]
+    if not judged:
+        return "No gain is claimed: none of the questions could be scored and compared on these data."
+    parts = []
+    if by["gain"]:
+        parts.append(f"gains, and beats everything that costs nothing, in {len(by['gain'])}")
+    if by["below_free"]:
+        parts.append(f"gains but is not shown to beat what costs nothing in {len(by['below_free'])}")
+    if by["no_gain"]:
+        parts.append(f"shows no gain in {len(by['no_gain'])}")
+    if by["worse"]:
+        parts.append(f"is worse in {len(by['worse'])}")
+    several = len(results.candidates) > 1
+    subject = "Taken together, the models compared" if several else f"{results.candidates[0]}"
+    lead = "No gain can be claimed: a" if not by["gain"] else "A"
+    asked = f"of {_count(len(judged), 'question')} that can be answered"
+    unanswered = len(verdicts) - len(judged)
+    tail = f"; {unanswered} more could not be scored" if unanswered else ""
+    return f"{lead}gainst {results.reference}, {subject} {_join(parts)} {asked}{tail}."
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _join(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
