@@ -48,6 +48,7 @@ class CardFacts:
     base_model: str
     is_pretrained: bool
     samples_seen: int | None
+    stopped_at: str
     weights_sha256: str
     results: tuple[dict[str, Any], ...] = ()
     start_results: tuple[dict[str, Any], ...] = ()
@@ -163,13 +164,14 @@ def _introduction(facts: CardFacts) -> str:
     institutions = sorted({collection.institution for collection in facts.collections})
     start = f"It began from `{facts.start_name}`" + ("." if facts.is_pretrained else ", that is from random weights.")
     seen = f" and saw {facts.samples_seen:,} samples" if facts.samples_seen else ""
+    stopped = f" The run was stopped at {facts.stopped_at}." if facts.stopped_at else ""
     return f"""# {facts.title}
 
 A text-image model of the CLIP family for heritage pictures: it places pictures and descriptions in one space, so that
 texts find pictures, pictures find pictures, and pictures are sorted under labels that were never trained.
 
 {start} It was trained with iconoclip {facts.software.get("iconoclip", "")} on {facts.num_records:,} pictures of
-{_listed(institutions)}{seen}.
+{_listed(institutions)}{seen}.{stopped}
 
 | | |
 |---|---|

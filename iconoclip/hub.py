@@ -173,21 +173,22 @@ def _read_text(path: Path) -> str:
 def _hub_card(repository: str) -> str:
     """Card that is on the Hub now, so that what people added to it is kept; ``""`` if there is none."""
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, RepositoryNotFoundError
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError, RepositoryNotFoundError
 
     try:
         with _temporary_folder(None, prefix="iconoclip-card-") as folder:
             return _read_text(Path(hf_hub_download(repository, CARD_NAME, local_dir=folder)))
+    except LocalEntryNotFoundError:  # a kind of EntryNotFoundError, but it means that the Hub did not answer
+        raise IconoclipError(f"hf-hub:{repository}: the Hub does not answer; is there a network?") from None
     except (EntryNotFoundError, RepositoryNotFoundError):
         return ""
-    except (HfHubHTTPError, OSError) as error:
+    except (_http_error(), OSError) as error:
         raise IconoclipError(f"hf-hub:{repository}: {_first_line(error)}; is there a network?") from None
 
 
 def _push(folder: Path, repository: str) -> str:
     """Upload, download again and compare every file; returns the revision."""
     from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError
 
     api = HfApi()
     try:
@@ -198,8 +199,9 @@ def _push(folder: Path, repository: str) -> str:
         with _temporary_folder(None, prefix="iconoclip-verify-") as again:
             snapshot_download(repository, revision=revision, local_dir=again)
             _compare_files(folder, again, repository)
-    except (HfHubHTTPError, OSError, ValueError) as error:
-        raise IconoclipError(f"hf-hub:{repository}: {_first_line(error)}; may this token write there?") from None
+    except (_http_error(), OSError, ValueError) as error:
+        reason = _first_line(error)
+        raise IconoclipError(f"hf-hub:{repository}: {reason}; is there a network, and may this token write?") from None
     return revision
 
 
@@ -210,6 +212,13 @@ def _compare_files(folder: Path, again: Path, repository: str) -> None:
             raise IconoclipError(
                 f"hf-hub:{repository}: {name} came back missing or different; push again before you use it"
             )
+
+
+def _http_error() -> type[Exception]:
+    """Base of the Hub client's network errors: httpx in one version of it, httpx2 in the next."""
+    from huggingface_hub import errors
+
+    return errors.HfHubHTTPError.__bases__[0]
 
 
 def _first_line(error: Exception) -> str:

@@ -81,8 +81,14 @@ def read_results(results: Sequence[Path], run_folder: Path, *, weights_sha256: s
             f"{', '.join(map(str, results))}: no result of these weights ({weights_sha256[:12]}); they hold {models}. "
             "Evaluate this checkpoint, or publish the one that was evaluated"
         )
-    start = start_model(read_run(run_folder))[0]
-    return own + [row for row in rows if row["model"] == start and row["weights_sha256"] != weights_sha256]
+    run = read_run(run_folder)
+    start_name, start_sha256 = start_model(run)[0], (run.get("model") or {}).get("weights_sha256")
+    return own + [
+        row
+        for row in rows
+        if row["weights_sha256"] != weights_sha256
+        and (row["weights_sha256"] == start_sha256 or row["model"] == start_name)
+    ]
 
 
 def _read_rows(source: Path) -> Iterator[dict[str, Any]]:
@@ -112,7 +118,7 @@ def card_facts(
     start_name, base_model, is_pretrained = start_model(run)
     weights_sha256 = model.weights_sha256
     contacts = [str(part.manifest.config["contact"]) for part in trained if part.manifest.config.get("contact")]
-    kwh = _energy(run).get("kwh")
+    kwh = run.get("kwh")
     country, g_per_kwh = grid()
     return CardFacts(
         title=title,
@@ -128,12 +134,13 @@ def card_facts(
         base_model=base_model,
         is_pretrained=is_pretrained,
         samples_seen=run.get("samples_seen"),
+        stopped_at=f"step {run['step']:,} of {run['total_steps']:,}" if run.get("status") == "stopped" else "",
         weights_sha256=weights_sha256,
         results=tuple(row for row in rows if row["weights_sha256"] == weights_sha256),
         start_results=tuple(row for row in rows if row["weights_sha256"] != weights_sha256),
         energy_kwh=kwh,
         emissions_g=None if kwh is None else kwh * g_per_kwh,
-        energy_method=str(_energy(run).get("energy_method", "")),
+        energy_method=str(run.get("energy_method", "")),
         country=country,
         g_per_kwh=g_per_kwh,
         contact=contacts[0] if contacts else "",
@@ -154,7 +161,3 @@ def grid() -> tuple[str, float]:
     if code not in table:
         raise IconoclipError(f"ICONOCLIP_COUNTRY: got {code!r}; write three letters, such as FRA, DEU or NLD")
     return table[code]["country_name"], float(table[code]["carbon_intensity"])
-
-
-def _energy(run: dict[str, Any]) -> dict[str, Any]:
-    return run["energy"] if isinstance(run.get("energy"), dict) else run

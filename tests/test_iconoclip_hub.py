@@ -62,7 +62,12 @@ def run(make_shards: Callable[..., Path], model_dirs: Callable[[str], Path], tmp
             "command": f"iconoclip train {tmp_path}/cfg.yaml out={out}",
             "software": {"iconoclip": "0.1.0"},
             "samples_seen": 320,
-            "energy": {"kwh": 0.002, "energy_method": "estimated"},
+            "kwh": 0.002,
+            "energy_method": "estimated",
+            "model": {"name": "tiny:random", "weights_sha256": "0" * 64},
+            "status": "stopped",
+            "step": 10,
+            "total_steps": 20,
         }
         (out / "run.json").write_text(json.dumps(facts))
         if with_results:
@@ -71,7 +76,7 @@ def run(make_shards: Callable[..., Path], model_dirs: Callable[[str], Path], tmp
             rows = [
                 result(weights_sha256=sha),
                 result(weights_sha256=sha, slice="language=fr", value=None, ci_low=None, ci_high=None, n=9),
-                result(weights_sha256="0" * 64, model="tiny:random", value=0.01, ci_low=0.0, ci_high=0.04),
+                result(weights_sha256="0" * 64, model="untrained", value=0.01, ci_low=0.0, ci_high=0.04),
                 result(weights_sha256="1" * 64, model="somebody else's", value=0.99),
             ]
             (tmp_path / "work" / "eval" / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -137,6 +142,7 @@ def test_card_says_what_is_known(run: Callable[..., Path], tmp_path: Path, monke
     assert "| prints | Museum One | 12 | 6 | en, fr, nl | public_domain |" in text
     assert "24 pictures are few" in text
     assert "random weights" in text
+    assert "The run was stopped at step 10 of 20." in text
 
 
 def test_card_is_read_by_the_hub_s_own_parser(run: Callable[..., Path], tmp_path: Path) -> None:
@@ -416,3 +422,17 @@ print(ids.tolist(), model.encode_text(ids)[0, :3].tolist())
     model = models.load(str(out))
     ids = model.tokenizer(["a lion"])
     assert seen.stdout.strip() == f"{ids.tolist()} {model.module.encode_text(ids)[0, :3].tolist()}", seen.stderr
+
+
+def test_a_hub_that_does_not_answer_is_said() -> None:
+    env = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
+    env |= {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_TOKEN": "hf_test"}
+    code = (
+        "from iconoclip import hub\n"
+        "from pathlib import Path\n"
+        "try: hub._push(Path('.'), 'museum/toy')\n"
+        "except hub.IconoclipError as error: print(error)"
+    )
+    seen = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, check=False)
+    assert "is there a network" in seen.stdout, seen.stderr
+    assert "hf_test" not in seen.stdout + seen.stderr
