@@ -16,7 +16,9 @@ STOP_CAPTIONS = frozenset({
 })  # fmt: skip
 
 _TAG = re.compile(r"<[a-zA-Z/!][^>]*>")
-_PAGE_ONLY = re.compile(r"(?:page|p|pagina|seite|s|folio|fol|f|f°|blatt|bl|vue|plate|pl|fig|figure|nr|no|n°)? ?[\divxlc]+[rvab]?")
+_PAGE_ONLY = re.compile(
+    r"(?:page|p|pagina|seite|s|folio|fol|f|f°|blatt|bl|vue|plate|pl|fig|figure|nr|no|n°)? ?[\divxlc]+[rvab]?"
+)
 
 
 def clean_text(text: str) -> str:

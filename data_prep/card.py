@@ -1,4 +1,4 @@
-"""Write the dataset card: front matter that makes `datasets` read the shards with all fields, and an account of the set."""
+"""Write the dataset card: front matter with which `datasets` reads all fields, and an account of the set."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -105,9 +105,7 @@ def _counts(summary: PrepSummary) -> str:
 def _languages(records: Sequence[Record]) -> str:
     counts = Counter((caption.lang, caption.level) for record in records for caption in record.captions)
     machine = Counter(caption.lang for record in records for caption in record.captions if caption.machine)
-    rows = [
-        (language_name(lang), lang, level, count, machine[lang]) for (lang, level), count in counts.most_common()
-    ]
+    rows = [(language_name(lang), lang, level, count, machine[lang]) for (lang, level), count in counts.most_common()]
     return _table(("language", "code", "level", "captions", "of the language, not written by a person"), rows)
 
 
@@ -183,7 +181,9 @@ def _reading(records: Sequence[Record]) -> str:
         "```",
     ]
     first = next((record for record in records if record.split == "train"), None)
-    return "\n".join(code if first else [*code[:2], 'load_dataset("THIS_FOLDER", "eval_COLLECTION", split="test")', "```"])
+    return "\n".join(
+        code if first else [*code[:2], 'load_dataset("THIS_FOLDER", "eval_COLLECTION", split="test")', "```"]
+    )
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

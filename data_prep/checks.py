@@ -22,7 +22,9 @@ def check_split(records: Sequence[Record], config: PrepConfig, *, is_sample: boo
     if not is_sample:
         problems += [*_check_collections(records, config), *_check_languages(records, config)]
     if problems:
-        raise IconoclipError("\n  ".join([f"the split is not sound: {len(problems)} problems, nothing written", *problems]))
+        raise IconoclipError(
+            "\n  ".join([f"the split is not sound: {len(problems)} problems, nothing written", *problems])
+        )
 
 
 def overlap_with_evaluation(records: Sequence[Record], config: PrepConfig) -> list[Record]:

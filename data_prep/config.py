@@ -90,7 +90,9 @@ class PrepConfig(Config):
     def _check_collection_names(cls, collections: dict[str, Source]) -> dict[str, Source]:
         bad = [name for name in collections if not _NAME.fullmatch(name)]
         if bad:
-            raise ValueError(f"a to z, 0 to 9 and _ only, got {', '.join(map(repr, bad))}: they name folders and slices")
+            raise ValueError(
+                f"a to z, 0 to 9 and _ only, got {', '.join(map(repr, bad))}: they name folders and slices"
+            )
         return collections
 
     @model_validator(mode="after")

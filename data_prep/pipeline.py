@@ -55,11 +55,12 @@ def run_prep(config: PrepConfig, *, limit: int | None = None, dry_run: bool = Fa
     """
     if limit is not None and limit < 1:
         raise IconoclipError(f"--limit is {limit}; give a number of records from 1")
+    if not dry_run:
+        _check_folder(config.out)
+    plan = plan_records(config, limit=limit)
     if dry_run:
-        return _look(config, plan_records(config, limit=limit))
-    _check_folder(config.out)
+        return _look(config, plan)
     with provenance.lock_folder(config.out):
-        plan = plan_records(config, limit=limit)
         done = _read_finished(config, plan)
         return done or _make(config, plan)
 
@@ -183,9 +184,10 @@ def _collect(
             else:
                 kept.append(Kept(record, stored))
     if failed > max(_MIN_FAILURES, config.max_failed_share * len(plan.planned)):
+        first = next(each.detail for each in rejected if each.stage == "image")
         raise IconoclipError(
             f"{failed:,} of {len(plan.planned):,} pictures cannot be used, more than max_failed_share "
-            f"({config.max_failed_share:g}); the first: {next(each.detail for each in rejected if each.stage == 'image')}"
+            f"({config.max_failed_share:g}); the first: {first}"
         )
     return kept, rejected
 
@@ -212,7 +214,7 @@ def _set_apart(
     """Join near-duplicates, leave out what evaluation needs for itself, assign splits."""
     groups = group_duplicates(
         [each.record.sha256 for each in kept],
-        [[int(view, 16) for view in each.picture.views] for each in kept],
+        [_views(each, config) for each in kept],
         max_distance=config.dedup.max_distance,
     )
     records, joined = join_works([each.record for each in kept], groups)
@@ -225,6 +227,11 @@ def _set_apart(
     forced = {key: override.split for key, override in plan.overrides.items() if override.split}
     records = assign_splits(records, config, forced)
     return [Kept(record, pictures[record.key]) for record in records], rejected, joined
+
+
+def _views(each: Kept, config: PrepConfig) -> list[int]:
+    is_compared = config.collections[each.record.source].near_duplicates
+    return [int(view, 16) for view in each.picture.views] if is_compared else []
 
 
 def _write_shards(

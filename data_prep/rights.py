@@ -63,7 +63,9 @@ _PHRASES: tuple[tuple[RightsClass, str], ...] = (
      r"domaine public|public[- ]domain|publiek(?:e)? domein|rechtenvrij|dominio público|domínio público"
      r"|pubblico dominio|dominio pubblico|gemeinfrei|falt i det fri|no copyright|out of copyright|\bpdm\b"),
 )  # fmt: skip
-_COMPILED = tuple((rights_class, re.compile(pattern, re.IGNORECASE)) for rights_class, pattern in _PHRASES)
+_COMPILED: tuple[tuple[RightsClass, re.Pattern[str]], ...] = tuple(
+    (rights_class, re.compile(pattern, re.IGNORECASE)) for rights_class, pattern in _PHRASES
+)
 _CC_TEXT = re.compile(
     r"\bCC[ -]?(?:(?P<zero>0|zero)|(?P<lic>BY(?:[ -](?:NC|SA|ND))*))(?:[ -]?v?(?P<ver>\d\.\d))?(?![\w])", re.IGNORECASE
 )
@@ -100,7 +102,7 @@ def read_statement(text: str) -> Statement:
 def merge_classes(rights: Iterable[Rights]) -> RightsClass:
     """Class of a record: the strictest of its parts; unknown unless picture and text are both stated."""
     statements = list(rights)
-    classes = [read_statement(each.uri or each.raw).rights_class for each in statements]
+    classes: list[RightsClass] = [read_statement(each.uri or each.raw).rights_class for each in statements]
     stated = {each.part for each in statements if each.uri or each.raw}
     if not {"image", "metadata"} <= stated:
         classes.append("unknown")

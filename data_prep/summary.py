@@ -70,9 +70,9 @@ class PrepSummary:
         lines = [f"{'collection':<28} {'split':<8} {'records':>8} {'works':>7}  largest work"]
         for name, facts in self.collections.items():
             for split, row in facts["splits"].items():
-                split = "eval" if split.startswith("eval/") else split
+                side = "eval" if split.startswith("eval/") else split
                 largest = f"{row['largest_work']:,}: {row['largest_name']}" if row["largest_name"] else ""
-                lines.append(f"{name:<28} {split:<8} {row['records']:>8,} {row['works']:>7,}  {largest[:90]}".rstrip())
+                lines.append(f"{name:<28} {side:<8} {row['records']:>8,} {row['works']:>7,}  {largest[:90]}".rstrip())
             if facts["rejected"]:
                 lines.append(f"{name:<28} {'rejected':<8} {facts['rejected']:>8,}")
             lines += [f"    {text}" for text in self.samples.get(name, ())]
@@ -143,9 +143,7 @@ def sample_captions(config: PrepConfig, plan: Plan) -> dict[str, list[str]]:
     return samples
 
 
-def _collection(
-    name: str, plan: Plan, records: Sequence[Record], rejected: Sequence[Rejection]
-) -> dict[str, Any]:
+def _collection(name: str, plan: Plan, records: Sequence[Record], rejected: Sequence[Rejection]) -> dict[str, Any]:
     mine = [record for record in records if record.source == name]
     splits = {}
     for split in sort_splits({record.split for record in mine}):

@@ -1,6 +1,6 @@
 """Read a table of any common kind as rows of strings: CSV, TSV, JSON, JSON Lines, Parquet, XLSX.
 
-``columns, rows = read_table(Path("metadata.csv"))``. Nothing is guessed into numbers or dates: ``00123`` stays ``00123``.
+``columns, rows = read_table(Path("metadata.csv"))``. Nothing is guessed into numbers or dates: ``00123`` stays.
 Nested JSON is flattened to ``a.b``; lists of plain values become ``"x; y"``.
 """
 
@@ -194,7 +194,9 @@ def _read_parquet(path: Path) -> tuple[list[str], Iterator[Row]]:
         file = pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
         raise SourceError(f"{path}: not a Parquet file: {error}") from None
-    first = [_flatten(row) for row in next(iter(file.iter_batches(batch_size=1)), pa.RecordBatch.from_pylist([])).to_pylist()]
+    first = [
+        _flatten(row) for row in next(iter(file.iter_batches(batch_size=1)), pa.RecordBatch.from_pylist([])).to_pylist()
+    ]
     columns = _check_header(path, list(first[0]) if first else file.schema_arrow.names)
 
     def rows() -> Iterator[Row]:

@@ -1,7 +1,7 @@
 """The two kinds of task that workers do, each with a marker that says it is done: pictures of a chunk, one shard.
 
-A task's results lie in ``OUT/.state`` under the hash of all that decides them, so a run that was killed goes on, and one
-whose configuration has changed can never mix old results with new ones.
+A task's results lie in ``OUT/.state`` under the hash of all that decides them, so a run that was killed goes on, and
+one whose configuration has changed can never mix old results with new ones.
 """
 
 import hashlib

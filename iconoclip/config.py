@@ -170,7 +170,7 @@ def _merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 def _assign(data: dict[str, Any], item: str) -> None:
     dotted, sep, text = item.partition("=")
-    if not sep or not dotted:
+    if not sep or not all(dotted.split(".")):
         raise ConfigError(f"override {item!r}: expected key.sub=value")
     *parents, leaf = dotted.split(".")
     target: Any = data
@@ -219,9 +219,11 @@ def _hint(model: type[BaseModel], loc: tuple[int | str, ...]) -> str:
 
 
 def _sections(model: Any) -> Iterator[type[BaseModel]]:
-    """Yield ``model`` and every configuration class that its fields mention."""
+    """Yield ``model``, every configuration class that its fields mention, and the plugins that are loaded."""
     if isinstance(model, type) and issubclass(model, BaseModel):
         yield model
+        for plugin in model.__subclasses__():
+            yield from _sections(plugin)
         for field in model.model_fields.values():
             yield from _sections(field.annotation)
     else:

@@ -1,7 +1,7 @@
 """What every filter is: it looks at one record and keeps it (changed or not) or drops it with a reason.
 
-A filter is one module in this package with one subclass of :class:`Filter`; ``filters: [{kind: size, min_px: 64}]`` in a
-configuration adds it. `rights` and `captions` always run.
+A filter is one module in this package with one subclass of :class:`Filter`; ``filters: [{kind: size, min_px: 64}]``
+in a configuration adds it. `rights` and `captions` always run.
 """
 
 from abc import abstractmethod

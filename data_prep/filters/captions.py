@@ -14,7 +14,7 @@ from .base import Filter
 class CaptionsFilter(Filter):
     """``prefer`` orders languages for the default caption; ``stop`` adds texts that are no captions, in any case."""
 
-    kind: Literal["captions"] = "captions"
+    kind: Literal["captions"] = "captions"  # type: ignore[assignment]  # frozen, so narrowing is safe
     prefer: tuple[str, ...] = ()
     stop: tuple[str, ...] = ()
     min_chars: int = 2

@@ -15,7 +15,7 @@ Admitted = Literal["public_domain", "open", "open_conditions"]
 class RightsFilter(Filter):
     """``admit`` can only be made tighter: unknown and restricted rights are never admitted."""
 
-    kind: Literal["rights"] = "rights"
+    kind: Literal["rights"] = "rights"  # type: ignore[assignment]  # frozen, so narrowing is safe
     admit: tuple[Admitted, ...] = ("public_domain", "open", "open_conditions")
 
     def check(self, record: Record) -> Record | Drop:

@@ -14,7 +14,7 @@ class SizeFilter(Filter):
     """``min_px`` is the least shorter side of the stored picture; ``max_ratio`` the most longer to shorter."""
 
     stage: ClassVar[Stage] = "image"
-    kind: Literal["size"] = "size"
+    kind: Literal["size"] = "size"  # type: ignore[assignment]  # frozen, so narrowing is safe
     min_px: int = Field(default=32, ge=1)
     max_ratio: float = Field(default=20.0, ge=1)
 

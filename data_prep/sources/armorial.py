@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 class ArmorialSource(Source):
     """``num_records`` shields; ``languages`` (empty: all there are) chooses among the blazons."""
 
-    kind: Literal["armorial"] = "armorial"
+    kind: Literal["armorial"] = "armorial"  # type: ignore[assignment]  # frozen, so narrowing is safe
     num_records: int = Field(default=2400, ge=1)
     seed: int = 0
     size_px: int = Field(default=256, ge=32, le=2048)
     languages: tuple[str, ...] = ()
+    near_duplicates: bool = False  # shields that differ in their tinctures alone have one grey thumbnail
 
     def harvest(self, *, name: str, root: Path) -> Harvest:
         """The rolls in turn; the same configuration gives the same shields."""
@@ -82,7 +83,13 @@ def _record(entry: "ArmorialEntry", name: str, languages: tuple[str, ...]) -> Re
         technique="digital drawing",
         object_type="coat of arms",
         rights=tuple(
-            Rights(part, RIGHTS_URI, "CC0 1.0", "iconoclip contributors", "https://creativecommons.org/publicdomain/zero/1.0/")
+            Rights(
+                part,
+                RIGHTS_URI,
+                "CC0 1.0",
+                "iconoclip contributors",
+                "https://creativecommons.org/publicdomain/zero/1.0/",
+            )
             for part in parts
         ),
         attribution=f"{entry.institution}, drawn by iconoclip",

@@ -95,12 +95,14 @@ class Source(Config):
     """A collection: where its records come from, what they may be used for, and how works are set apart.
 
     ``use: both`` trains and tests (``holdout`` says how: whole works; whole works and single pages of known works; or
-    folds), ``train`` is never tested on, ``evaluate`` never trained on.
+    folds), ``train`` is never tested on, ``evaluate`` never trained on. ``near_duplicates: false`` compares files only:
+    for pictures that differ in what a grey thumbnail does not show.
     """
 
     kind: str
     use: Use = "both"
     holdout: Holdout | None = None
+    near_duplicates: bool = True
 
     @model_validator(mode="after")
     def _holdout_fits_use(self) -> Self:

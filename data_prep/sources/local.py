@@ -60,7 +60,7 @@ class RightsRules(Config):
 class LocalSource(Source):
     """A table and a folder of pictures on this machine."""
 
-    kind: Literal["local"] = "local"
+    kind: Literal["local"] = "local"  # type: ignore[assignment]  # frozen, so narrowing is safe
     table: str = ""
     folder: str = ""
     encoding: str = ""
