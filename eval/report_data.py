@@ -216,6 +216,10 @@ def read_results(folders: Sequence[Path]) -> Results:
         comparisons += [_build(Comparison, row, path, n) for n, row in enumerate(_read_lines(path), start=1)]
         notes += _read_lines(folder / "notes.jsonl")
         runs.append(_read_run(folder / "run.json"))
+        if left_out := runs[-1].get("thumbs_left_out"):
+            missing.append(
+                f"{folder.name}: {left_out} pictures are not stored for display (their rights, or the limit)."
+            )
         for name, sentence in _PARTS.items():
             if not (folder / name).exists():
                 missing.append(f"{folder.name}: {sentence}")
@@ -312,7 +316,7 @@ def _explain(scores: Sequence[Score], notes: Sequence[dict[str, Any]]) -> list[S
     explained = []
     for score in scores:
         key = (score.benchmark, score.task, score.slice, score.metric)
-        reason = reasons.get((*key, score.model)) or reasons.get((*key, "")) or ""
+        reason = reasons.get((*key, "")) or reasons.get((*key, score.model)) or ""
         explained.append(replace(score, reason=reason) if score.value is None and reason else score)
     return explained
 

@@ -125,8 +125,8 @@ def _overview(results: Results, verdicts: Sequence[Verdict]) -> list[str]:
         rows = [_overview_row(results, verdict, reach) for verdict in mine]
         if results.candidates:
             axis = f"difference, ±{100 * reach:g}{pages.THIN_SPACE}points"
-            head = ("question", "measure", results.reference, candidate, axis, "interval", "best free", "outcome")
-            parts.append(pages.table([escape(h) for h in head], rows, numeric=(2, 3, 6)))
+            head = ("question", "outcome", "measure", results.reference, candidate, axis, "95 % interval", "best free")
+            parts.append(pages.table([escape(h) for h in head], rows, numeric=(3, 4, 6, 7), css="overview"))
         else:
             head = ("question", "measure", candidate, "95 % interval", "n", "best free")
             parts.append(pages.table([escape(h) for h in head], rows, numeric=(2, 4, 5)))
@@ -136,12 +136,13 @@ def _overview(results: Results, verdicts: Sequence[Verdict]) -> list[str]:
 def _overview_row(results: Results, verdict: Verdict, reach: float) -> list[str]:
     question, metric = verdict.question, verdict.question.primary
     name = f'<a href="#{_anchor(question)}">{_question_words(question)}</a>'
-    cells = [name, escape(metric_words(metric))]
+    side = "" if question.is_headline else '<br><span class="quiet">side question</span>'
+    measure = escape(metric_words(metric)) + side
     free = _free_cell(metric, verdict.free)
     if not results.candidates:
         score = verdict.score
         interval = show_interval(metric, score.ci_low, score.ci_high) if score else NO_VALUE
-        return [*cells, _value(metric, score), interval, show_count(score.n if score else None), free]
+        return [name, measure, _value(metric, score), interval, show_count(score.n if score else None), free]
     row = verdict.comparison
     drawn = ""
     if row and row.delta is not None and is_share(metric):
@@ -152,7 +153,8 @@ def _overview_row(results: Results, verdict: Verdict, reach: float) -> list[str]
     interval = show_interval(metric, row.ci_low, row.ci_high, delta=True) if row else NO_VALUE
     css = _WORD_CSS.get(verdict.outcome, "other")
     outcome = f'<span class="outcome {css}">{OUTCOME_WORDS[verdict.outcome]}</span>'
-    return [*cells, _value(metric, verdict.reference), _value(metric, verdict.score), drawn, interval, free, outcome]
+    values = (_value(metric, verdict.reference), _value(metric, verdict.score))
+    return [name, outcome, measure, *values, drawn, interval, free]
 
 
 def _value(metric: str, score: Score | None) -> str:
@@ -189,7 +191,7 @@ def _benchmark(results: Results, name: str) -> list[str]:
 def _question(results: Results, question: Question) -> list[str]:
     parts = [f'<h3 class="task" id="{_anchor(question)}">{escape(question.task.replace("_", " "))}</h3>']
     parts += _question_facts(results, question)
-    parts.append(_score_table(results, question))
+    parts += _score_tables(results, question)
     parts += _slice_tables(results, question)
     parts += _prompts(results, question)
     parts += picture_section(results, question)
@@ -233,13 +235,18 @@ def _prompts(results: Results, question: Question) -> list[str]:
     return parts
 
 
-def _score_table(results: Results, question: Question) -> str:
-    metrics = results.metrics(question)
-    shares = [m for m in metrics if is_share(m) and not is_difference(m)]
-    values = [v for s in results.of(question) if s.metric in shares and s.slice == "all" for v in (s.value, s.ci_high)]
-    end = upper_bound(values)
-    axis = f"0 – {100 * end:g}{pages.THIN_SPACE}%"
-    head = ("model", "value", axis, "95 % interval", "n", "works", "chance", "best free", "detectable")
+def _score_tables(results: Results, question: Question) -> list[str]:
+    """Table of the primary measure, and the others folded away."""
+    first, *others = results.metrics(question)
+    parts = [_score_table(results, question, [first])]
+    if others:
+        table = _score_table(results, question, others)
+        parts.append(f"<details><summary>{len(others)} other measures</summary>{table}</details>")
+    return parts
+
+
+def _score_table(results: Results, question: Question, metrics: Sequence[str]) -> str:
+    head = ("model", "value", "", "95 % interval", "n", "works", "chance", "best free", "detectable")
     numeric = {1, 4, 5, 6, 7, 8}
     titles = "".join(
         f'<th scope="col"{" class=n" if column in numeric else ""}>{escape(name)}</th>'
@@ -247,11 +254,15 @@ def _score_table(results: Results, question: Question) -> str:
     )
     bodies = []
     for metric in metrics:
-        rows = _metric_rows(results, question, metric, end)
+        is_drawn = is_share(metric) and not is_difference(metric)
+        mine = [s for s in results.of(question) if (s.metric, s.slice) == (metric, "all")]
+        end = upper_bound([v for s in mine for v in (s.value, s.ci_high, s.chance)])
+        axis = f"0 – {100 * end:g}{pages.THIN_SPACE}%" if is_drawn and any(s.value is not None for s in mine) else ""
         lower = "" if higher_is_better(metric) else ' <span class="quiet">(lower is better)</span>'
         bodies.append(
-            f'<tbody><tr class="group"><th colspan="9" scope="rowgroup" title="{escape(metric)}">'
-            f"{escape(metric_words(metric))}{lower}</th></tr>{''.join(rows)}</tbody>"
+            f'<tbody><tr class="group"><th colspan="2" scope="rowgroup" title="{escape(metric)}">'
+            f'{escape(metric_words(metric))}{lower}</th><td class="axis">{axis}</td><td colspan="6"></td></tr>'
+            f"{''.join(_metric_rows(results, question, metric, end))}</tbody>"
         )
     return f'<div class="scroll"><table class="scores"><thead><tr>{titles}</tr></thead>{"".join(bodies)}</table></div>'
 
@@ -272,7 +283,8 @@ def _metric_rows(results: Results, question: Question, metric: str, end: float) 
             p = f"p {show_p(row.p)}" + (f", after Holm {show_p(row.p_holm)}" if row.p_holm is not None else "")
             rows.append(
                 f'<tr class="delta"><td>{name}</td><td class="n">{show_delta(metric, row.delta)}</td><td></td>'
-                f'<td>{interval}</td><td class="n">{show_count(row.n)}</td><td colspan="4">{escape(p)}</td></tr>'
+                f'<td class="i">{interval}</td><td class="n">{show_count(row.n)}</td>'
+                f'<td colspan="4">{escape(p)}</td></tr>'
             )
     for model in results.baselines:
         score = results.find(model, question, metric)
@@ -301,7 +313,7 @@ def _score_row(model: str, metric: str, score: Score, free: tuple[str, float] | 
         drawn = whisker(score.value, score.ci_low, score.ci_high, axis=(0.0, end), marks=marks, label=label)
     return (
         f'<tr><td><bdi>{escape(model)}</bdi></td><td class="n">{_value(metric, score)}</td><td class="w">{drawn}</td>'
-        f"<td>{show_interval(metric, score.ci_low, score.ci_high)}</td>{counts}"
+        f'<td class="i">{show_interval(metric, score.ci_low, score.ci_high)}</td>{counts}'
         f'<td class="n">{show_value(metric, score.chance)}</td><td class="n">{_free_cell(metric, free)}</td>'
         f'<td class="n">{show_mdd(metric, score.mdd)}</td></tr>'
     )
@@ -315,18 +327,17 @@ def short_reason(score: Score) -> str:
 
 
 def _slice_tables(results: Results, question: Question) -> list[str]:
+    """Slices by the primary measure, and by the others folded away."""
     slices = results.slices(question)
-    metrics = [m for m in results.metrics(question) if not is_difference(m)]
-    parts = []
-    for metric in metrics:
+    parts, folded = [], []
+    for metric in results.metrics(question):
         mine = [name for name in slices if any(results.find(m, question, metric, name) for m in results.models)]
-        if not mine:
+        if is_difference(metric) or not mine:
             continue
-        table = _slice_table(results, question, metric, mine)
-        if metric == question.primary:
-            parts.append(f"<h4>By {escape(_fields(mine))}: {escape(metric_words(metric))}</h4>{table}")
-        else:
-            parts.append(f"<details><summary>by slice: {escape(metric_words(metric))}</summary>{table}</details>")
+        title = f"<h4>By {escape(_fields(mine))}: {escape(metric_words(metric))}</h4>"
+        (parts if metric == question.primary else folded).append(title + _slice_table(results, question, metric, mine))
+    if folded:
+        parts.append(f"<details><summary>slices by the other measures</summary>{''.join(folded)}</details>")
     return parts
 
 
@@ -378,7 +389,7 @@ def _reading(results: Results) -> str:
         "A <b>gain</b> is claimed only when the paired interval of the difference excludes zero, also after Holm’s "
         "correction for the number of comparisons, and the model is shown to beat everything that is free. “No gain "
         "shown” does not mean that there is none. A loss is named as soon as its interval excludes zero.",
-        "Fewer than 30 queries or 10 works give a count and no score.",
+        "Fewer than 30 queries or 10 works give a count and no score. Side questions are not counted in the verdict.",
     ]
     missing = "".join(pages.paragraph(sentence, css="small quiet") for sentence in results.missing)
     return f"<h2>How to read this</h2><ul>{''.join(f'<li>{note}</li>' for note in notes)}</ul>{missing}"

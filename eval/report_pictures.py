@@ -44,6 +44,7 @@ def _retrieval(results: Results, question: Question, models: Sequence[str]) -> l
     hits = [row for row in rows if row["rank"] == 1]
     misses = [row for row in rows if row["rank"] is not None and row["rank"] > 1]
     parts = [f"<h4>What <bdi>{pages.escape(model)}</bdi> found</h4>"]
+    parts += _unscored(results, question, [model])
     asked = "captions" if kind == "text" else "pictures"
     parts.append(
         pages.paragraph(
@@ -62,6 +63,17 @@ def _retrieval(results: Results, question: Question, models: Sequence[str]) -> l
         parts.append(f"<h5>{title}: {len(chosen)} of {show_count(len(group))}</h5>")
         parts += [_example(row, others, thumbs) for row in chosen]
     return parts
+
+
+def _unscored(results: Results, question: Question, models: Sequence[str]) -> list[str]:
+    """A warning where pictures of models are shown that have no score at all on this question."""
+    scored = {s.model for s in results.of(question) if s.value is not None}
+    without = [model for model in models if model not in scored]
+    if not without:
+        return []
+    names = " and ".join(without)
+    text = f"There is no score for {names} here: these are to be looked at, not to be counted."
+    return [pages.paragraph(text, css="small quiet")]
 
 
 def _askable(rows: Sequence[Row]) -> tuple[list[Row], str]:
@@ -84,7 +96,7 @@ def _draw(rows: Sequence[Row]) -> list[Row]:
 
 
 def _example(row: Row, others: dict[str, dict[tuple[str, str, str], Row]], thumbs: Thumbs) -> str:
-    right = set(row["positive_keys"])
+    right = _right_keys(row)
     if row["query_kind"] == "text":
         lead = f'<p class="query">{pages.quoted(row["query"], row["language"] or "")}</p>'
     else:
@@ -102,13 +114,21 @@ def _example(row: Row, others: dict[str, dict[tuple[str, str, str], Row]], thumb
     if row["source"]:
         facts.append(row["source"])
     tiles = [_tile(key, place, key in right, thumbs) for place, key in enumerate(row["top_keys"], start=1)]
-    if right and not right & set(row["top_keys"]):
+    if row["positive_keys"] and not right & set(row["top_keys"]):
         tiles.append(_tile(row["positive_keys"][0], row["rank"], True, thumbs, apart=True))
     about = " · ".join(f"<bdi>{pages.escape(fact)}</bdi>" for fact in facts)
     return (
         f'<section class="example">{lead}<p class="small quiet">{about}</p>'
         f'<div class="strip">{"".join(tiles)}</div></section>'
     )
+
+
+def _right_keys(row: Row) -> set[str]:
+    """Keys that are right answers; the rank proves the one that stands there where the list of them was cut."""
+    right, top = set(row["positive_keys"]), row["top_keys"]
+    if row["rank"] <= len(top) and not right & set(top[: row["rank"]]):
+        right.add(top[row["rank"] - 1])
+    return right
 
 
 def _tile(key: str, rank: int, is_right: bool, thumbs: Thumbs, *, apart: bool = False) -> str:
@@ -128,7 +148,7 @@ def _small(thumbs: Thumbs) -> Thumbs:
 
 
 def _classification(results: Results, question: Question, models: Sequence[str]) -> list[str]:
-    parts = ["<h4>Which class was taken for which</h4>"]
+    parts = ["<h4>Which class was taken for which</h4>", *_unscored(results, question, models)]
     for model in models:
         rows = results.samples(model, question) or []
         truths = sorted({row["y_true"] for row in rows if row["y_true"]})

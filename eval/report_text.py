@@ -61,7 +61,7 @@ def report_latex(results: Results) -> str:
     """Return the tables as LaTeX; needs the package booktabs and nothing else."""
     parts = [f"% {report_title(results)}".replace("\n", " "), "% \\usepackage{booktabs}"]
     parts.append(f"\\noindent {_latex(_headline(results))}")
-    for table in _tables(results):
+    for table in _tables(results, all_slices=False):
         columns = "l" * table.left + "r" * (len(table.head) - table.left)
         body = "\n".join(f"  {' & '.join(_latex(cell) for cell in row)} \\\\" for row in table.rows)
         head = " & ".join(_latex(cell) for cell in table.head)
@@ -88,11 +88,11 @@ def _loss_text(lost: Sequence[tuple]) -> str:
     )
 
 
-def _tables(results: Results) -> Iterator[TextTable]:
+def _tables(results: Results, *, all_slices: bool = True) -> Iterator[TextTable]:
     if results.candidates:
         yield _overview(results)
     for question in results.questions:
-        yield _question_table(results, question)
+        yield _question_table(results, question, all_slices=all_slices)
 
 
 def _overview(results: Results) -> TextTable:
@@ -119,10 +119,12 @@ def _overview(results: Results) -> TextTable:
     return TextTable("The answers in one table", head, tuple(rows), left=3)
 
 
-def _question_table(results: Results, question: Question) -> TextTable:
+def _question_table(results: Results, question: Question, *, all_slices: bool) -> TextTable:
+    """Rows by measure, slice and model; without ``all_slices`` the slices of the primary measure only."""
     rows = []
     for metric in results.metrics(question):
-        for slice_ in ("all", *results.slices(question)):
+        slices = results.slices(question) if all_slices or metric == question.primary else []
+        for slice_ in ("all", *slices):
             for model in (*results.models, *results.baselines):
                 score = results.find(model, question, metric, slice_)
                 if score is None or (score.value is None and model in results.baselines):

@@ -131,18 +131,23 @@ def headline(results: Results, verdicts: list[Verdict]) -> str:
     if by["gain"]:
         parts.append(f"gains, and beats everything that costs nothing, in {len(by['gain'])}")
     if by["below_free"]:
-        parts.append(f"gains but is not shown to beat what costs nothing in {len(by['below_free'])}")
+        parts.append(f"gains without being shown to beat what costs nothing in {len(by['below_free'])}")
     if by["no_gain"]:
         parts.append(f"shows no gain in {len(by['no_gain'])}")
     if by["worse"]:
         parts.append(f"is worse in {len(by['worse'])}")
     several = len(results.candidates) > 1
-    subject = "Taken together, the models compared" if several else f"{results.candidates[0]}"
-    lead = "No gain can be claimed: a" if not by["gain"] else "A"
+    subject = "the other models taken together" if several else f"“{results.candidates[0]}”"
+    lead = "No gain can be claimed: compared" if not by["gain"] else "Compared"
+    verb = (
+        _join(parts).replace("gains", "gain").replace("shows", "show").replace("is ", "are ")
+        if several
+        else _join(parts)
+    )
     asked = f"of {_count(len(judged), 'question')} that can be answered"
     unanswered = len(verdicts) - len(judged)
     tail = f"; {unanswered} more could not be scored" if unanswered else ""
-    return f"{lead}gainst {results.reference}, {subject} {_join(parts)} {asked}{tail}."
+    return f"{lead} with “{results.reference}”, {subject} {verb} {asked}{tail}."
 
 
 def _count(number: int, noun: str) -> str:
