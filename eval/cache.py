@@ -1,7 +1,8 @@
 """Embed once, evaluate many times: embeddings on disk, named by the weights' hash and the benchmark's revision.
 
-``cache/<weights_sha256[:12]>/<benchmark>@<revision>/`` holds ``images.safetensors`` with ``samples.parquet`` (its rows),
-``texts-<sha>.safetensors`` and ``key.json``. What is there and fits is not encoded again; an interrupted run keeps its parts.
+``cache/<weights_sha256[:12]>/<benchmark>@<revision>/`` holds ``images.safetensors`` with ``samples.parquet`` (its
+rows), ``texts-<sha>.safetensors`` and ``key.json``. What is there and fits is not encoded again; an interrupted run keeps its
+finished parts.
 """
 
 import json
@@ -69,12 +70,14 @@ class CachedEmbeddings:
                 _clear(folder)
             write_json(folder / "key.json", key)
             if positions:
-                self._images[run] = dict(zip(positions, range(len(positions)), strict=True)), self._encode_images(
-                    folder, fold, positions
+                self._images[run] = (
+                    dict(zip(positions, range(len(positions)), strict=True)),
+                    self._encode_images(folder, fold, positions),
                 )
             if texts:
-                self._texts[run] = dict(zip(texts, range(len(texts)), strict=True)), self._encode_texts(
-                    folder, fold, texts
+                self._texts[run] = (
+                    dict(zip(texts, range(len(texts)), strict=True)),
+                    self._encode_texts(folder, fold, texts),
                 )
 
     def images(self, fold: int | None, positions: Sequence[int]) -> np.ndarray:

@@ -38,7 +38,7 @@ class EvalConfig(Config):
     """Everything that an evaluation depends on.
 
     The first model is the reference that the others are compared with. ``shards`` is a shard set of ours with the
-    benchmarks' pictures; its train ledger tells what was trained on. ``thumbs`` bounds the pictures stored for the report.
+    benchmarks' pictures; its train ledger tells what was trained on. ``thumbs`` bounds the pictures for the report.
     """
 
     verb: Literal["eval"]

@@ -34,6 +34,11 @@ class Pictures:
         shard_set, place = self.places[position]
         return shard_set.image_bytes(place)
 
+    def default_text(self, position: int) -> str:
+        """The shard's default caption, on one line."""
+        shard_set, place = self.places[position]
+        return " ".join(shard_set.text(place).split())
+
     @cached_property
     def keys(self) -> tuple[str, ...]:
         """Key of each picture."""
@@ -181,13 +186,8 @@ class EvalData:
 
 
 def words_of(text: str) -> list[str]:
-    """Words of a text in lower case, without figures and punctuation: ``L'estampe (1er état)`` -> l, estampe, er, état."""
+    """Words of a text in lower case, without figures and signs: ``L'estampe (1er état)`` -> l, estampe, er, état."""
     return re.findall(r"[^\W\d_]+", text.casefold())
-
-
-def default_caption(record: Record) -> str:
-    """First caption of the record, as the shard's default text; ``""`` without one."""
-    return record.captions[0].text if record.captions else ""
 
 
 def choose_pictures(pictures: Pictures, positions: Sequence[int]) -> Pictures:

@@ -4,7 +4,7 @@ All models and free baselines of a task are resampled together, so that every di
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from .statistics import (
     interval,
     minimum_detectable_difference,
     resample,
+    spread_constant,
     too_few,
 )
 from .tasks.base import Measure, Scores
@@ -117,7 +118,7 @@ class Evaluated:
                 if (row.slice == "all" and (row.benchmark, row.task, row.metric) in keys) is is_headline
             ]
             for i, p in zip(chosen, holm([rows[i].p for i in chosen]), strict=True):
-                rows[i] = ComparisonRow(**(asdict(rows[i]) | {"p_holm": p}))
+                rows[i] = replace(rows[i], p_holm=p)
         return rows
 
 
@@ -151,14 +152,20 @@ def _evaluate_slice(
 ) -> None:
     first = next(iter(measures.values()))
     values_QM = np.stack([measure.values for measure in measures.values()], axis=1)
-    has_any = np.isfinite(values_QM).any(axis=0)
+    has_any = [bool(np.isfinite(column).any()) for column in values_QM.T]
     scored = [m for m, there in zip(measures, has_any, strict=True) if there and m not in refused]
     columns = [list(measures).index(model) for model in scored]
     # Queries that some model could not be asked are left out for all of them: the others stay comparable.
     chosen = mask & np.isfinite(values_QM[:, columns]).all(axis=1) if columns else mask
+    left_out: list[str] = []
+    if first.drop_small_strata and first.strata is not None:
+        chosen, left_out = _drop_small_strata(chosen, first)
     works = first.queries.works[chosen]
     num_queries, num_works = int(chosen.sum()), len(np.unique(works))
     why_not = first.why_not or too_few(num_queries, num_works)
+    if left_out and not why_not:
+        note = f"left out of the average: {'; '.join(left_out)}"
+        into.notes.append(Note(context.benchmark, context.task, name, first.metric, "", note))
     counts = (num_queries, num_works)
     if why_not or not columns:
         if why_not:
@@ -172,10 +179,12 @@ def _evaluate_slice(
     drawn = resample(
         values, works, resamples=context.resamples, seed=context.seed, combine=first.combine, strata_Q=strata
     )
+    if first.is_share and first.combine == "mean":
+        drawn = spread_constant(drawn, values, num_works=num_works, seed=context.seed)
     chance = _chance(first, chosen, strata)
     differences = dict(_compare(scored, figures, drawn))
     for column, model in enumerate(scored):
-        seen = interval(drawn[:, column], num_works=num_works, is_share=first.is_share)
+        seen = interval(drawn[:, column], float(figures[column]))
         spread = _spread(model, differences, seen.standard_error)
         into.results.append(
             _row(
@@ -187,10 +196,40 @@ def _evaluate_slice(
     _note_refused(name, first, measures, context, into, refused)
     into.comparisons += [
         ComparisonRow(
-            a, b, context.benchmark, context.task, name, first.metric, d.delta, d.low, d.high, TEST, d.p, None, num_queries
+            a,
+            b,
+            context.benchmark,
+            context.task,
+            name,
+            first.metric,
+            d.delta,
+            d.low,
+            d.high,
+            TEST,
+            d.p,
+            None,
+            num_queries,
         )
         for (a, b), d in differences.items()
     ]
+
+
+def _drop_small_strata(chosen: np.ndarray, measure: Measure) -> tuple[np.ndarray, list[str]]:
+    """Keep the strata (collections) that are large enough to be scored; name the others with their counts.
+
+    Where none is, all are kept: the count of the whole is then printed.
+    """
+    strata, works = measure.strata, measure.queries.works
+    assert strata is not None
+    kept, left_out = np.zeros(len(chosen), dtype=bool), []
+    for stratum in np.unique(strata[chosen]):
+        mine = chosen & (strata == stratum)
+        counts = int(mine.sum()), len(np.unique(works[mine]))
+        if too_few(*counts):
+            left_out.append(f"{stratum} ({counts[0]} queries of {counts[1]} works)")
+        else:
+            kept |= mine
+    return (kept, left_out) if kept.any() else (chosen, [])
 
 
 def _compare(

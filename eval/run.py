@@ -61,10 +61,11 @@ def run_evaluation(config: EvalConfig) -> str:
         _write_rows(config.out / "results.jsonl", [asdict(row) for row in evaluated.results])
         took = round(time.monotonic() - started, 1)
         facts = {"benchmarks": sheets, "wall_s": took, "thumbs": thumbs, "thumbs_left_out": hidden}
+        facts["primary"] = [list(key) for key in evaluated.primary]
         facts |= {"primary": evaluated.primary}
         write_run(config.out, run | facts | {"finished": utc_now()})
         report = _report(config.out)
-    return summarise(config, evaluated, sheets, report=report)
+    return summarise(config.out, report=report)
 
 
 def _prepare(benchmarks: Sequence[Benchmark], data: EvalData) -> list[tuple[Benchmark, Prepared]]:
@@ -91,7 +92,7 @@ def _run_benchmark(
     """Run the tasks of one benchmark for all models; return its data sheet for ``run.json``."""
     name = benchmark.shown_name
     _log.info("%s: %s pictures, %d tasks", name, f"{len(ready.pictures):,}", len(ready.tasks))
-    folds: list[int | None] = sorted({f for f in ready.pictures.folds if f is not None})
+    folds: list[int | None] = [*sorted({f for f in ready.pictures.folds if f is not None})]
     embedders, weights, refused = {}, dict[str, str | None](), dict[str, str]()
     for contestant in contestants:
         why = ready.refuses.get(contestant.history, "")
@@ -164,7 +165,7 @@ def _sheet(benchmark: Benchmark, ready: Prepared, coverages: dict[str, dict[str,
     tasks = [_task_sheet(task, coverages.get(task.name, {})) for task in ready.tasks]
     return {
         "name": benchmark.shown_name,
-        "kind": benchmark.kind,
+        "kind": benchmark.kind_name,
         "title": benchmark.title,
         "description": benchmark.description,
         "licence": benchmark.licence,

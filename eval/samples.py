@@ -12,7 +12,7 @@ from PIL import Image
 from iconoclip.embed import decode_image
 from iconoclip.files import atomic_path
 
-from .data import Pictures, default_caption
+from .data import Pictures
 from .tasks.base import SAMPLE_COLUMNS
 
 THUMB_SIDE = 256
@@ -50,7 +50,7 @@ def write_thumbs(path: Path, benchmarks: Iterable[Pictures], *, limit: int) -> t
                 left_out.add(record.key)
                 continue
             jpeg = _shrink(pictures.read(position), record.key)
-            rows[record.key] = {"key": record.key, "jpeg": jpeg, "caption": default_caption(record)}
+            rows[record.key] = {"key": record.key, "jpeg": jpeg, "caption": pictures.default_text(position)}
     with atomic_path(path) as temporary:
         pq.write_table(pa.Table.from_pylist(list(rows.values()), schema=THUMB_SCHEMA), temporary)
     return len(rows), len(left_out)

@@ -41,9 +41,7 @@ class Difference:
     p: float
 
 
-def combine_values(
-    values_QM: np.ndarray, combine: Combine = "mean", strata_Q: np.ndarray | None = None
-) -> np.ndarray:
+def combine_values(values_QM: np.ndarray, combine: Combine = "mean", strata_Q: np.ndarray | None = None) -> np.ndarray:
     """Put per-query values [Q, M] together to [M]: mean or median; with strata the mean of the strata's figures."""
     reduce = np.mean if combine == "mean" else np.median
     if strata_Q is None:
@@ -79,9 +77,7 @@ def resample(
     return figures / len(strata)
 
 
-def _draw_counts(
-    num_clusters: int, resamples: int, seed: tuple[int, int], num_queries: int
-) -> Iterator[np.ndarray]:
+def _draw_counts(num_clusters: int, resamples: int, seed: tuple[int, int], num_queries: int) -> Iterator[np.ndarray]:
     """Yield [rows, C] how often each cluster is drawn, in chunks that bound memory."""
     rng = np.random.default_rng([*seed, num_clusters])
     rows_at_once = max(1, _CHUNK_CELLS // max(num_clusters, num_queries))
@@ -110,18 +106,26 @@ def _draw_medians(values_QM: np.ndarray, cluster_Q: np.ndarray, counts_RC: np.nd
     return np.stack(columns, axis=1)
 
 
-def interval(figures_R: np.ndarray, *, num_works: int, is_share: bool) -> Interval:
-    """95 % percentile interval of resampled figures.
+def spread_constant(drawn_RM: np.ndarray, values_QM: np.ndarray, *, num_works: int, seed: int) -> np.ndarray:
+    """Give columns whose every query is 0 (or 1) a spread, which resampling cannot see.
 
-    Where every query gave the same answer the bootstrap sees no spread; for a share of all or none, the exact
-    binomial bound on the number of works (Clopper and Pearson 1934) takes its place: 0 of 60 is [0, 6.0 %], not [0, 0].
+    Their draws follow Beta(1, works), whose 97.5 % point is the exact binomial bound (Clopper and Pearson 1934) for
+    none of so many works: 0 of 60 is then [0, 6.0 %], not [0, 0]. Equal columns get equal draws.
     """
+    drawn_RM = drawn_RM.copy()
+    for value in (0.0, 1.0):
+        constant_M = (values_QM == value).all(axis=0)
+        if constant_M.any():
+            beta_R = np.random.default_rng([seed, num_works]).beta(1, num_works, len(drawn_RM))
+            drawn_RM[:, constant_M] = np.abs(value - beta_R)[:, None]
+    return drawn_RM
+
+
+def interval(figures_R: np.ndarray, figure: float) -> Interval:
+    """95 % percentile interval of resampled figures, widened to hold the figure itself."""
     tail = (1 - CONFIDENCE) / 2
     low, high = (float(value) for value in np.quantile(figures_R, [tail, 1 - tail]))
-    if is_share and low == high and low in (0.0, 1.0):
-        reach = 1 - tail ** (1 / num_works)
-        low, high = (0.0, reach) if low == 0.0 else (1 - reach, 1.0)
-    return Interval(low, high, float(figures_R.std(ddof=1)))
+    return Interval(min(low, figure), max(high, figure), float(figures_R.std(ddof=1)))
 
 
 def compare(delta: float, figures_a_R: np.ndarray, figures_b_R: np.ndarray) -> Difference:
@@ -132,6 +136,7 @@ def compare(delta: float, figures_a_R: np.ndarray, figures_b_R: np.ndarray) -> D
     deltas_R = figures_b_R - figures_a_R
     tail = (1 - CONFIDENCE) / 2
     low, high = (float(value) for value in np.quantile(deltas_R, [tail, 1 - tail]))
+    low, high = min(low, delta), max(high, delta)
     fewer = min(int((deltas_R <= 0).sum()), int((deltas_R >= 0).sum()))
     p = min(1.0, 2 * (fewer + 1) / (len(deltas_R) + 1))
     return Difference(delta, low, high, float(deltas_R.std(ddof=1)), p)

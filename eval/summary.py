@@ -1,102 +1,121 @@
-"""The table for the terminal: each benchmark's headline, model by model, with what costs nothing beside it."""
+"""The table for the terminal: each question's primary metric, model by model, with what costs nothing beside it.
 
-from collections.abc import Sequence
+The verdicts are those of the report: both read the files that were written.
+"""
+
 from pathlib import Path
-from typing import Any
 
-from .config import EvalConfig
-from .results import BASELINE, ComparisonRow, Evaluated, ResultRow
+from .report_data import Question, Results, Score, is_difference, read_results
+from .report_numbers import metric_words, show_delta, show_interval, show_mdd, show_p, show_value, slice_words
+from .report_verdict import OUTCOME_WORDS, judge
+from .statistics import too_few
 
-_SHARES = ("hit_rate", "recall", "accuracy", "percentile")
+_NAME_CHARS = 34
+_MODEL_CHARS = 25
+_REASON_CHARS = 150
 
 
-def summarise(
-    config: EvalConfig, evaluated: Evaluated, sheets: Sequence[dict[str, Any]], *, report: Path | None
-) -> str:
-    """Text of the headlines and of where the files are."""
-    lines = ["", "Headlines: figure with its 95 % interval (works resampled); chance and free baselines beside it.", ""]
-    comparisons = evaluated.corrected()
-    for benchmark, task, metric in evaluated.primary:
-        lines += _headline(config, evaluated, comparisons, (benchmark, task, metric))
-    lines += _coverage(sheets)
-    lines.append(f"results   {config.out / 'results.jsonl'}, comparisons.jsonl, notes.jsonl, samples/")
+def summarise(out: Path, *, report: Path | None) -> str:
+    """Text of the headlines of one results folder, of the prompts' coverage, and of where the files are."""
+    results = read_results([out])
+    names = " ".join(f"{model[-_MODEL_CHARS:]:<{_MODEL_CHARS}}" for model in results.models).rstrip()
+    lines = [
+        "",
+        "95 % intervals resample works; n/w is queries/works; scores only from 30 queries and 10 works on.",
+        f"{'':<{_NAME_CHARS}}{'n/w':>9} {'chance':>10}  {'best that is free':<25} {names}",
+    ]
+    for question in results.questions:
+        if question.is_headline:
+            lines += _question(results, question)
+    lines += _coverage(results)
+    lines += ["", f"results   {out / 'results.jsonl'}  (comparisons.jsonl, notes.jsonl, samples/, run.json beside it)"]
     lines += [f"report    {report}"] if report else []
     return "\n".join(lines)
 
 
-def _headline(
-    config: EvalConfig, evaluated: Evaluated, comparisons: Sequence[ComparisonRow], key: tuple[str, str, str]
-) -> list[str]:
-    rows = [row for row in evaluated.results if (row.benchmark, row.task, row.metric) == key]
-    lines = [f"{key[0]} · {key[1]} · {key[2]}"]
-    for name in dict.fromkeys(row.slice for row in rows):
-        mine = [row for row in rows if row.slice == name]
-        lines.append(_slice_line(name, mine))
-        notes = {
-            (note.model, note.note)
-            for note in evaluated.notes
-            if (note.benchmark, note.task, note.metric, note.slice) == (*key, name)
-        }
-        shared = {note for _, note in notes}
-        lines += [f"    no score: {note}" for note in sorted(shared)]
-        if all(row.value is None for row in mine):
+def _question(results: Results, question: Question) -> list[str]:
+    """Lines of one question: all queries, then the slices; those too small to be scored share one line of counts."""
+    lines = [f"{question.benchmark} · {question.task}: {metric_words(question.primary)}"]
+    small = []
+    for slice_ in ["all", *results.slices(question)]:
+        scores = _scores(results, question, question.primary, slice_)
+        first = next((score for score in scores if score is not None), None)
+        if first is None:
             continue
-        lines += [f"    {row.model:<34} {_figure(row)}" for row in mine if row.value is not None]
-        lines += _verdicts(config, [c for c in comparisons if (c.benchmark, c.task, c.metric, c.slice) == (*key, name)])
-    return [*lines, ""]
-
-
-def _slice_line(name: str, rows: Sequence[ResultRow]) -> str:
-    first = next((row for row in rows if row.value is not None), rows[0])
-    text = f"  {name}: {first.n:,} queries, {first.n_clusters:,} works"
-    if first.chance is not None:
-        text += f"; chance {_number(first.metric, first.chance)}"
-    mdd = next((row.mdd for row in rows if row.mdd is not None), None)
-    if mdd is not None:
-        text += f"; smallest difference to be seen {_number(first.metric, mdd, points=True)}"
-    return text
-
-
-def _figure(row: ResultRow) -> str:
-    if row.value is None or row.ci_low is None or row.ci_high is None:
-        return "no score"
-    return f"{_number(row.metric, row.value):>8} [{_number(row.metric, row.ci_low)}, {_number(row.metric, row.ci_high)}]"
-
-
-def _verdicts(config: EvalConfig, comparisons: Sequence[ComparisonRow]) -> list[str]:
-    """One line per model after the first: is it over the best of the first model and the free baselines?"""
-    lines = []
-    for model in [model.shown for model in config.models][1:]:
-        against = [row for row in comparisons if row.model_b == model]
-        if not against:
+        if slice_ != "all" and first.n is not None and too_few(first.n, first.n_clusters or 0):
+            small.append(f"{_slice_name(slice_)} {first.n}/{first.n_clusters}")
             continue
-        hardest = min(against, key=lambda row: _better(row.metric) * row.delta)
-        better = _better(hardest.metric) * hardest.delta > 0
-        sure = hardest.p_holm is not None and hardest.p_holm < 0.05
-        verdict = "gain" if better and sure else "loss" if sure else "no gain shown"
-        what = hardest.model_a.removeprefix(BASELINE)
-        p = 1.0 if hardest.p_holm is None else hardest.p_holm
-        low, high = (_number(hardest.metric, v, points=True) for v in (hardest.ci_low, hardest.ci_high))
-        delta = _number(hardest.metric, hardest.delta, points=True)
-        lines.append(f"    {verdict}: {model} less {what} is {delta} [{low}, {high}], p {p:.3g} after Holm")
+        lines += _line(results, question, question.primary, slice_)
+    for metric in results.metrics(question):
+        lines += _line(results, question, metric, "all") if is_difference(metric) else []
+    return lines + ([f"  too few to be scored: {', '.join(small)}"] if small else [])
+
+
+def _scores(results: Results, question: Question, metric: str, slice_: str) -> list[Score | None]:
+    return [results.find(model, question, metric, slice_) for model in results.models]
+
+
+def _slice_name(slice_: str) -> str:
+    return slice_words(slice_).removesuffix(" of a known work")
+
+
+def _line(results: Results, question: Question, metric: str, slice_: str) -> list[str]:
+    """One line of figures, one of the reason where there is no score, one of the verdict for each later model."""
+    scores = _scores(results, question, metric, slice_)
+    there = next((score for score in scores if score is not None), None)
+    if there is None:
+        return []
+    name = metric.rpartition("rank_")[2].replace("_", " ") if is_difference(metric) else _slice_name(slice_)
+    chance = next((score.chance for score in scores if score is not None and score.chance is not None), None)
+    free = results.best_free(question, metric, slice_)
+    shown_free = f"{free[0]} {show_value(metric, free[1])}" if free and free[0] != "chance" else ""
+    figures = [
+        f"{show_value(metric, score.value)} [{show_interval(metric, score.ci_low, score.ci_high)}]"
+        if score is not None and score.value is not None
+        else "no score"
+        for score in scores
+    ]
+    cells = " ".join(f"{figure:<{_MODEL_CHARS}}" for figure in figures)
+    counts = f"{there.n}/{there.n_clusters}"
+    lines = [
+        f"  {name[: _NAME_CHARS - 3]:<{_NAME_CHARS - 2}}{counts:>9} {show_value(metric, chance):>10}  "
+        f"{shown_free:<25} {cells}".rstrip()
+    ]
+    reasons = dict.fromkeys(s.reason for s in scores if s is not None and s.value is None and s.reason)
+    lines += [f"    no score: {_shorten(reason)}" for reason in reasons]
+    if not is_difference(metric):
+        lines += [line for model in results.candidates if (line := _verdict(results, question, model, slice_))]
     return lines
 
 
-def _better(metric: str) -> int:
-    return -1 if "rank" in metric and "percentile" not in metric else 1
+def _verdict(results: Results, question: Question, model: str, slice_: str) -> str:
+    """Outcome of one model over all queries, and in a slice where there is a gain or a loss to tell of."""
+    verdict = judge(results, question, model, question.primary, slice_)
+    difference = verdict.comparison
+    if difference is None or difference.delta is None:
+        return ""
+    if slice_ != "all" and verdict.outcome not in ("gain", "worse"):
+        return ""
+    who = f"{model}: " if len(results.candidates) > 1 else ""
+    low_high = show_interval(question.primary, difference.ci_low, difference.ci_high, delta=True)
+    mdd = verdict.score.mdd if verdict.score is not None else None
+    seen = f"; a difference under {show_mdd(question.primary, mdd)} would not be seen" if mdd is not None else ""
+    delta = show_delta(question.primary, difference.delta)
+    return (
+        f"    {who}{OUTCOME_WORDS[verdict.outcome]}: {delta} [{low_high}] against "
+        f"{results.reference}, p {show_p(difference.p_holm)} after Holm{seen}"
+    )
 
 
-def _coverage(sheets: Sequence[dict[str, Any]]) -> list[str]:
+def _coverage(results: Results) -> list[str]:
     lines = []
-    for sheet in sheets:
-        for task in sheet["tasks"]:
+    for name, sheet in results.sheets.items():
+        for task in sheet.get("tasks") or []:
             for language, found in task["prompts"].items():
                 share = found["words_seen_in_training"]
-                lines.append(f"{sheet['name']} · {task['name']}: {share:.0%} of the words of its {language} prompts seen")
-    return ["Prompt words met in training captions:", *(f"  {line}" for line in lines), ""] if lines else []
+                lines.append(f"  {name} · {task['name']}: {share:.0%} of the words of its prompts ({language})")
+    return ["", "Prompt words met in training captions (no score below 80 %):", *lines] if lines else []
 
 
-def _number(metric: str, value: float, *, points: bool = False) -> str:
-    if "_minus_" in metric or points:
-        return f"{100 * value:+.1f} points" if any(part in metric for part in _SHARES) else f"{value:+.1f}"
-    return f"{100 * value:.1f} %" if any(part in metric for part in _SHARES) else f"{value:.1f}"
+def _shorten(reason: str) -> str:
+    return reason if len(reason) <= _REASON_CHARS else f"{reason[: _REASON_CHARS - 1]}…"

@@ -32,7 +32,9 @@ def embed_texts(
         tokens = model.tokenizer([texts[position] for position in positions])
         return model.module.encode_text(tokens.to(place))
 
-    batches = ((size, lambda positions=positions: encode(positions)) for size, positions in _plan(len(texts), batch_size))
+    batches = (
+        (size, lambda positions=positions: encode(positions)) for size, positions in _plan(len(texts), batch_size)
+    )
     return _embed(model, batches, place)
 
 
@@ -99,9 +101,7 @@ def _plan(count: int, batch_size: int) -> Iterator[tuple[int, list[int]]]:
         yield size, positions + positions[-1:] * (batch_size - size)
 
 
-def _embed(
-    model: Model, batches: Iterator[tuple[int, Callable[[], torch.Tensor]]], device: torch.device
-) -> np.ndarray:
+def _embed(model: Model, batches: Iterator[tuple[int, Callable[[], torch.Tensor]]], device: torch.device) -> np.ndarray:
     """Encode batch after batch in evaluation mode, in fp32.
 
     Raises:
@@ -121,5 +121,7 @@ def _embed(
     embeddings_ND = np.concatenate(rows) if rows else np.zeros((0, 0), dtype=np.float32)
     if not np.isfinite(embeddings_ND).all():
         bad = int((~np.isfinite(embeddings_ND)).any(axis=1).sum())
-        raise ModelError(f"{model.name}: {bad:,} of {len(embeddings_ND):,} embeddings are not numbers; its weights are broken")
+        raise ModelError(
+            f"{model.name}: {bad:,} of {len(embeddings_ND):,} embeddings are not numbers; its weights are broken"
+        )
     return embeddings_ND

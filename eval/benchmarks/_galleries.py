@@ -3,27 +3,27 @@
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from iconoclip.records import Record
-
 from ..data import Pictures
-from ..tasks.retrieval import Gallery
+from ..tasks._gallery import Gallery
 
 CaptionChoice = Literal["default", "language", "all"]
 Texts = list[tuple[str, str]]
 
 
-def captions_of(record: Record, choice: CaptionChoice, languages: Sequence[str] = ()) -> Texts:
-    """(text, language) of the captions that are asked for: the default one, one of each language, or all.
+def captions_of(pictures: Pictures, position: int, choice: CaptionChoice, languages: Sequence[str] = ()) -> Texts:
+    """(text, language) of the captions that are asked for: the shard's default one, one of each language, or all.
 
-    Captions of a series say nothing of this picture and are never queries, unless the record has no other.
+    Captions of a series say nothing of this picture and are no queries, unless the record has no other.
     """
-    wanted = [c for c in record.captions if not languages or c.lang in languages]
-    own = [caption for caption in wanted if caption.level != "series"] or wanted
+    rows = [(" ".join(c.text.split()), c) for c in pictures.records[position].captions]
+    rows = [(text, c) for text, c in rows if text and (not languages or c.lang in languages)]
+    rows = [(text, c) for text, c in rows if c.level != "series"] or rows
     if choice == "default":
-        own = own[:1]
+        default = pictures.default_text(position)
+        rows = [(text, c) for text, c in rows if text == default][:1] or rows[:1]
     if choice == "language":
-        own = list({caption.lang: caption for caption in reversed(own)}.values())[::-1]
-    return list(dict.fromkeys((" ".join(caption.text.split()), caption.lang) for caption in own if caption.text.strip()))
+        rows = list({c.lang: (text, c) for text, c in reversed(rows)}.values())[::-1]
+    return list(dict.fromkeys((text, c.lang) for text, c in rows))
 
 
 def build_galleries(
@@ -40,7 +40,7 @@ def build_galleries(
     found = []
     for fold, positions in pictures.cells().items():
         for group in _split(positions, lambda p: pictures.records[p].source if by_collection else ""):
-            texts = {p: captions_of(pictures.records[p], choice, languages) for p in group}
+            texts = {p: captions_of(pictures, p, choice, languages) for p in group}
             stratum = pictures.records[group[0]].source if by_collection else ""
             if choice != "language":
                 found.append(_gallery(group, texts, fold, stratum))

@@ -37,13 +37,17 @@ class Benchmark(Config):
     licence: ClassVar[str]
     citation: ClassVar[str]
 
-    kind: str
     name: str = Field(default="", pattern=r"^[a-z0-9_]*$")
 
     @property
     def shown_name(self) -> str:
-        """Name in results and files: ``name``, else ``kind``."""
-        return self.name or self.kind
+        """Name in results and files: ``name``, else the kind."""
+        return self.name or self.kind_name
+
+    @property
+    def kind_name(self) -> str:
+        """What stands behind ``kind:``, the name of the module."""
+        return type(self).__module__.rpartition(".")[2]
 
     def prepare(self, data: "EvalData") -> Prepared:
         """Collect pictures and tasks.

@@ -42,7 +42,9 @@ class CrossLingualPages(Benchmark):
             if set(self.languages) <= {caption.lang for caption in record.captions}
         ]
         if not both:
-            raise EvaluationError(f"{data.root}: no picture of {self.source!r} has captions in {' and '.join(self.languages)}")
+            raise EvaluationError(
+                f"{data.root}: no picture of {self.source!r} has captions in {' and '.join(self.languages)}"
+            )
         pictures = choose_pictures(pictures, both)
         task = Retrieval(
             pictures=pictures,

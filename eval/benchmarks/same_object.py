@@ -15,11 +15,13 @@ class SameObject(Benchmark):
 
     title = "Another view of the same object"
     description = (
-        "Photographs of Athenian vases and of ancient carved ambers, several views of each object; the photograph itself "
-        "and its near-duplicates are not in its gallery. Collections are ranked by themselves."
+        "Photographs of Athenian vases and of ancient carved ambers, several views of each object; the photograph "
+        "itself and its near-duplicates are not in its gallery. Collections are ranked by themselves."
     )
     licence = "CC BY 4.0"
-    citation = "J. Paul Getty Museum, CVA 10 (2019) and Ancient Carved Ambers (2012/2019); github.com/thegetty/{cva10,ambers}"
+    citation = (
+        "J. Paul Getty Museum, CVA 10 (2019) and Ancient Carved Ambers (2012/2019); github.com/thegetty/{cva10,ambers}"
+    )
 
     kind: Literal["same_object"]
     sources: list[str] = Field(default=["getty_vases", "getty_ambers"], min_length=1)

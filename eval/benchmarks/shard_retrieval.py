@@ -1,6 +1,6 @@
 """Retrieval on any split of a shard set, pooled or within each collection.
 
-``{kind: shard_retrieval, split: test, gallery: collection}`` is the headline; ``sources: [potter]`` asks one collection.
+``{kind: shard_retrieval, split: test, gallery: collection}`` is the headline; ``sources: [potter]`` asks one of them.
 """
 
 from typing import TYPE_CHECKING, Literal
@@ -48,7 +48,7 @@ class ShardRetrieval(Benchmark):
         from ._galleries import build_galleries, captions_of
 
         pictures = data.pictures(self.split, self.sources)
-        with_text = [p for p, r in enumerate(pictures.records) if captions_of(r, self.captions, self.languages)]
+        with_text = [p for p in range(len(pictures)) if captions_of(pictures, p, self.captions, self.languages)]
         if not with_text:
             raise EvaluationError(
                 f"{data.root}: benchmark {self.shown_name}: no picture of {self.split}/ has a caption"

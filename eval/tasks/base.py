@@ -54,7 +54,8 @@ class Measure:
     """One metric of one task: a value per query and how they are put together.
 
     ``values`` float64 [Q]; NaN marks a query that this model could not be asked. ``chance`` is the same for a guess.
-    ``strata`` (int64 [Q]) makes the figure the mean of the strata's figures. ``why_not`` forbids a score, with the reason.
+    ``strata`` ([Q]) makes the figure the mean of the strata's figures; ``drop_small_strata`` leaves those out that are
+    too small to be scored. ``why_not`` forbids a score, with the reason.
     """
 
     metric: str
@@ -63,9 +64,9 @@ class Measure:
     chance: np.ndarray
     combine: Literal["mean", "median"] = "mean"
     strata: np.ndarray | None = None
+    drop_small_strata: bool = False
     is_share: bool = True
     is_primary: bool = False
-    higher_is_better: bool = True
     why_not: str = ""
 
 

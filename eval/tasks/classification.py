@@ -5,7 +5,6 @@ The prompt ensemble of CLIP and CLIP_benchmark; the learned temperature and bias
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -29,7 +28,7 @@ class Classification:
     language: str
     primary: str = "mean_per_class_recall"
 
-    @cached_property
+    @property
     def prompts(self) -> tuple[str, ...]:
         """All prompts, class by class."""
         return tuple(prompt for prompts in self.class_prompts for prompt in prompts)

@@ -1,8 +1,8 @@
 """How much of the labels lies in the image tower: nearest neighbour and linear probe, never across a document.
 
-``nearest`` looks among all pictures of other works. ``linear`` is a logistic regression cross-validated with whole works
-left out; its strength of regularisation is chosen inside the training part, again by works. Where the
-pictures' folds say that runs have trained on them, each fold is embedded, fitted and tested by the run that left it out.
+``nearest`` looks among all pictures of other works. ``linear`` is a logistic regression cross-validated with whole
+works left out; its strength of regularisation is chosen inside the training part, again by works. Where runs have
+trained on the pictures by folds, each fold is embedded, fitted and tested by the run that left it out.
 """
 
 from collections.abc import Iterator
@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from iconoclip.metrics import mean_per_class_recall
 from iconoclip.records import unit_hash
 
 from ..baselines import nearest_allowed
@@ -26,7 +27,7 @@ _INNER_FOLDS = 3
 
 @dataclass(frozen=True)
 class Probe:
-    """Labels from the image tower's embeddings; ``folds`` is the number of folds of pictures that runs trained on, or 0."""
+    """Labels from the image tower's embeddings; ``folds`` counts the folds that runs trained on, 0 without."""
 
     name: str
     pictures: Pictures
@@ -55,6 +56,8 @@ class Probe:
 
     def score(self, embedder: Embedder) -> Scores:
         """Predict each picture from pictures of other works."""
+        from threadpoolctl import threadpool_limits
+
         labels, works = np.array(self.labels), works_of(self)
         predicted = np.full(len(labels), -1)
         certainty = np.full(len(labels), np.nan)
@@ -70,7 +73,9 @@ class Probe:
                 for place, neighbour in zip(np.flatnonzero(tested), near, strict=True):
                     top[place] = [int(neighbour)] if neighbour >= 0 else []
             else:
-                answer, probability = _fit_predict(images_ND, labels, works, fitted, tested, self.seed)
+                # Problems this small are solved several times faster, and always alike, by one thread.
+                with threadpool_limits(1):
+                    answer, probability = _fit_predict(images_ND, labels, works, fitted, tested, self.seed)
                 predicted[tested], certainty[tested] = answer, probability
         return Scores(class_measures(self, predicted), class_rows(self, predicted, certainty, top))
 
@@ -135,7 +140,6 @@ def _fit_predict(
 
 
 def _choose_strength(images_ND: np.ndarray, labels: np.ndarray, works: np.ndarray, seed: int) -> float:
-    from sklearn.metrics import recall_score
     from sklearn.model_selection import StratifiedGroupKFold
 
     folds = min(_INNER_FOLDS, len(set(works)))
@@ -149,7 +153,7 @@ def _choose_strength(images_ND: np.ndarray, labels: np.ndarray, works: np.ndarra
         for inner, held in parts:
             if len(set(labels[inner])) > 1:
                 guess[held] = _classifier(strength).fit(images_ND[inner], labels[inner]).predict(images_ND[held])
-        reached.append(recall_score(labels, guess, average="macro", labels=np.unique(labels), zero_division=0))
+        reached.append(mean_per_class_recall(labels, guess == labels))
     return _STRENGTHS[int(np.argmax(reached))]
 
 
@@ -160,5 +164,5 @@ def _classifier(strength: float):
 
     # Embeddings of a barely trained tower vary by little round a large mean: without scaling the penalty decides.
     return make_pipeline(
-        StandardScaler(), LogisticRegression(C=strength, class_weight="balanced", max_iter=2000, tol=1e-4)
+        StandardScaler(), LogisticRegression(C=strength, class_weight="balanced", max_iter=2000, tol=1e-3)
     )

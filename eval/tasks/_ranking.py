@@ -1,0 +1,139 @@
+"""Rank galleries in chunks, so that no full matrix of queries x gallery is ever held."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from iconoclip import metrics
+
+from .base import NUM_TOP, round_similarity
+
+_CHUNK_CELLS = 16_000_000
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Per-query outcome of one gallery or of several put together; arrays [Q], ``hits`` and ``recalls`` by k.
+
+    ``top`` are columns of the five nearest, best first; ``best`` is the similarity of the best right answer.
+    """
+
+    ranks: np.ndarray
+    num_wrong: np.ndarray
+    num_positive: np.ndarray
+    hits: dict[int, np.ndarray]
+    recalls: dict[int, np.ndarray]
+    best: np.ndarray
+    top: list[np.ndarray]
+    top_scores: list[np.ndarray]
+
+    @property
+    def percentiles(self) -> np.ndarray:
+        """Share of wrong answers that the best right one beats."""
+        return metrics.percentile_ranks(self.ranks, self.num_wrong)
+
+
+def rank_gallery(
+    query_QD: np.ndarray, gallery_GD: np.ndarray, positives: Sequence[np.ndarray], ks: Sequence[int]
+) -> Ranks:
+    """Rank the gallery for each query; ``positives[q]`` are the right columns, ties count against the model."""
+    num_gallery = len(gallery_GD)
+    num_positive = np.array([len(columns) for columns in positives], dtype=np.int64)
+    several = bool((num_positive > 1).any())
+    ranks, best, top, top_scores = [], [], [], []
+    recalls: dict[int, list[np.ndarray]] = {k: [] for k in ks}
+    at_once = max(1, _CHUNK_CELLS // max(num_gallery, 1))
+    for start in range(0, len(query_QD), at_once):
+        similarity_qG = round_similarity(query_QD[start : start + at_once] @ gallery_GD.T)
+        positive_qG = np.zeros(similarity_qG.shape, dtype=bool)
+        for row, columns in enumerate(positives[start : start + at_once]):
+            positive_qG[row, columns] = True
+        ranks.append(metrics.first_positive_ranks(similarity_qG, positive_qG))
+        best.append(np.where(positive_qG, similarity_qG, -np.inf).max(axis=1))
+        for k in ks if several else ():
+            recalls[k].append(metrics.recall_at_k(similarity_qG, positive_qG, k))
+        order_qk = nearest(similarity_qG, NUM_TOP)
+        top += list(order_qk)
+        top_scores += list(np.take_along_axis(similarity_qG, order_qk, axis=1))
+    ranks_Q = np.concatenate(ranks)
+    hits = {k: (ranks_Q <= k).astype(np.float64) for k in ks}
+    return Ranks(
+        ranks=ranks_Q,
+        num_wrong=num_gallery - num_positive,
+        num_positive=num_positive,
+        hits=hits,
+        recalls={k: np.concatenate(recalls[k]) if several else hits[k] for k in ks},
+        best=np.concatenate(best),
+        top=top,
+        top_scores=top_scores,
+    )
+
+
+def nearest(similarity_qG: np.ndarray, count: int) -> np.ndarray:
+    """Columns of the ``count`` nearest of each row, best first; of equal ones the earlier."""
+    num_gallery = similarity_qG.shape[1]
+    if num_gallery > 8 * count:
+        # All columns at least as near as the count-th: ties at the border are cut by position, not by chance.
+        border_q = -np.partition(-similarity_qG, count - 1, axis=1)[:, count - 1]
+        rows = []
+        for row, border in zip(similarity_qG, border_q, strict=True):
+            near = np.flatnonzero(row >= border)
+            rows.append(near[np.argsort(-row[near], kind="stable")[:count]])
+        return np.stack(rows)
+    return np.argsort(-similarity_qG, axis=1, kind="stable")[:, :count]
+
+
+def collection_only(
+    query_sources: Sequence[str],
+    column_sources: Sequence[str],
+    positives: Sequence[np.ndarray],
+    ks: Sequence[int],
+) -> Ranks:
+    """Expected hits of a model that puts the query's collection first and has it in random order.
+
+    Example: a collection of 5 pictures, one of them right, gives hit rate@1 of 1/5 whatever else is in the gallery.
+    """
+    size = {source: list(column_sources).count(source) for source in set(column_sources)}
+    inside = [
+        sum(column_sources[column] == source for column in columns)
+        for source, columns in zip(query_sources, positives, strict=True)
+    ]
+    hits = {
+        k: np.array(
+            [metrics.chance_hit_rate(size.get(s, 0), n, k) for s, n in zip(query_sources, inside, strict=True)],
+            dtype=np.float64,
+        )
+        for k in ks
+    }
+    right = np.array([len(columns) for columns in positives], dtype=np.int64)
+    unknown = np.full(len(right), np.nan)
+    return Ranks(
+        ranks=unknown,
+        num_wrong=len(column_sources) - right,
+        num_positive=right,
+        hits=hits,
+        recalls=dict.fromkeys(ks, unknown),
+        best=unknown,
+        top=[],
+        top_scores=[],
+    )
+
+
+def join_ranks(parts: Sequence[Ranks]) -> Ranks:
+    """The outcomes of several galleries as one, in order."""
+
+    def joined(name: str) -> np.ndarray:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    ks = list(parts[0].hits)
+    return Ranks(
+        ranks=joined("ranks"),
+        num_wrong=joined("num_wrong"),
+        num_positive=joined("num_positive"),
+        hits={k: np.concatenate([part.hits[k] for part in parts]) for k in ks},
+        recalls={k: np.concatenate([part.recalls[k] for part in parts]) for k in ks},
+        best=joined("best"),
+        top=[row for part in parts for row in part.top],
+        top_scores=[row for part in parts for row in part.top_scores],
+    )
