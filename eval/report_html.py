@@ -93,8 +93,14 @@ def _losses(results: Results, candidate: str) -> str:
             ]
         )
     more = len(found) - len(rows)
-    note = f"<p class='small quiet'>and {more} more, in the tables below</p>" if more > 0 else ""
-    head = ("question", "measure", "slice", "difference", "95 % interval", "n", "after Holm")
+    total = sum((row.model_a, row.model_b) == (results.reference, candidate) for row in results.comparisons)
+    text = (
+        f"{len(found)} of {show_count(total)} paired comparisons; about {0.025 * total:.0f} would look like this by "
+        f"chance alone. {sum(stands for _, stands in found)} stand after Holm’s correction."
+    )
+    text += f" {more} more stand in the tables below." if more > 0 else ""
+    note = pages.paragraph(text, css="small quiet")
+    head = ("question", "measure", "slice", "difference", "95 % interval", "n", "stands after Holm")
     return (
         f'<section class="worse"><h2>What got worse with <bdi>{escape(candidate)}</bdi></h2>'
         f"{pages.table(head, rows, numeric=(3, 4, 5))}{note}</section>"
@@ -337,7 +343,9 @@ def _slice_tables(results: Results, question: Question) -> list[str]:
         title = f"<h4>By {escape(_fields(mine))}: {escape(metric_words(metric))}</h4>"
         (parts if metric == question.primary else folded).append(title + _slice_table(results, question, metric, mine))
     if folded:
-        parts.append(f"<details><summary>slices by the other measures</summary>{''.join(folded)}</details>")
+        parts.append(
+            f"<details class='noprint'><summary>slices by the other measures</summary>{''.join(folded)}</details>"
+        )
     return parts
 
 

@@ -6,6 +6,7 @@ baseline, and its own interval against chance, lie above zero and chance. Everyt
 not the same as "no gain". A loss is named as soon as its interval excludes zero.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
@@ -82,6 +83,8 @@ def _beats_free(results: Results, question: Question, score: Score) -> bool:
         free = results.find(baseline, question, score.metric, score.slice)
         if free is None or free.value is None:
             continue
+        if score.value is None or sign * score.value <= sign * free.value:
+            return False
         row = results.compare(baseline, score.model, question, score.metric, score.slice)
         if row is not None and row.ci_low is not None and row.ci_high is not None:
             if min(sign * row.ci_low, sign * row.ci_high) <= 0:
@@ -123,31 +126,23 @@ def headline(results: Results, verdicts: list[Verdict]) -> str:
             f"One model was evaluated and {_count(scored, 'question')} of {len(verdicts)} could be scored; "
             "with nothing to compare it with, no gain is claimed."
         )
-    by = {outcome: [v for v in verdicts if v.outcome == outcome] for outcome in OUTCOME_WORDS}
     judged = [v for v in verdicts if v.outcome not in ("not_scored", "not_compared")]
     if not judged:
         return "No gain is claimed: none of the questions could be scored and compared on these data."
-    parts = []
-    if by["gain"]:
-        parts.append(f"gains, and beats everything that costs nothing, in {len(by['gain'])}")
-    if by["below_free"]:
-        parts.append(f"gains without being shown to beat what costs nothing in {len(by['below_free'])}")
-    if by["no_gain"]:
-        parts.append(f"shows no gain in {len(by['no_gain'])}")
-    if by["worse"]:
-        parts.append(f"is worse in {len(by['worse'])}")
-    several = len(results.candidates) > 1
-    subject = "the other models taken together" if several else f"“{results.candidates[0]}”"
-    lead = "No gain can be claimed: compared" if not by["gain"] else "Compared"
-    verb = (
-        _join(parts).replace("gains", "gain").replace("shows", "show").replace("is ", "are ")
-        if several
-        else _join(parts)
-    )
-    asked = f"of {_count(len(judged), 'question')} that can be answered"
-    unanswered = len(verdicts) - len(judged)
-    tail = f"; {unanswered} more could not be scored" if unanswered else ""
-    return f"{lead} with “{results.reference}”, {subject} {verb} {asked}{tail}."
+    reference, total = results.reference, len(judged)
+    words = {
+        "gain": f"gains over “{reference}” and over everything that costs nothing in",
+        "below_free": f"gains over “{reference}” but is not shown to beat what costs nothing in",
+        "no_gain": "shows no gain in",
+        "worse": "is worse in",
+    }
+    counts = Counter[str](verdict.outcome for verdict in judged)
+    parts = [f"{words[o]} {'all ' * (1 < counts[o] == total)}{counts[o]}" for o in words if counts[o]]
+    subject = "the group of other models" if len(results.candidates) > 1 else f"“{results.candidates[0]}”"
+    lead = "Of" if counts["gain"] else "No gain can be claimed: of"
+    left = len(verdicts) - total
+    tail = f"; {left} more could not be scored or compared" if left else ""
+    return f"{lead} {_count(total, 'question')} that can be answered, {subject} {_join(parts)}{tail}."
 
 
 def _count(number: int, noun: str) -> str:

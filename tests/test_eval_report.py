@@ -364,11 +364,13 @@ def test_the_headline_counts_outcomes(folder):
     results = report_data.read_results([folder])
     verdicts = [report_verdict.judge(results, question, "trained") for question in results.questions]
     assert report_verdict.headline(results, verdicts) == (
-        "Compared with “untrained”, “trained” gains, and beats everything that costs nothing, in 1 and gains without "
-        "being shown to beat what costs nothing in 1 of 2 questions that can be answered."
+        "Of 2 questions that can be answered, “trained” gains over “untrained” and over everything that costs nothing "
+        "in 1 and gains over “untrained” but is not shown to beat what costs nothing in 1."
     )
     no_gain = [replace(v, outcome="no_gain") for v in verdicts]
-    assert report_verdict.headline(results, no_gain).startswith("No gain can be claimed: compared with “untrained”")
+    assert report_verdict.headline(results, no_gain) == (
+        "No gain can be claimed: of 2 questions that can be answered, “trained” shows no gain in all 2."
+    )
     unscored = [replace(v, outcome="not_scored") for v in verdicts]
     assert report_verdict.headline(results, unscored).startswith("No gain is claimed: none of the questions")
 
@@ -379,7 +381,7 @@ def test_side_questions_are_shown_and_not_counted(folder):
     results = report_data.read_results([folder])
     assert [question.is_headline for question in results.questions] == [True, False]
     verdicts = [report_verdict.judge(results, question, "trained") for question in results.questions]
-    assert "in 1 of 1 question that" in report_verdict.headline(results, verdicts)
+    assert "Of 1 question that can be answered" in report_verdict.headline(results, verdicts)
 
 
 # ---- other forms, missing parts, bad input ----
