@@ -9,7 +9,7 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from .errors import ShardError
 from .files import atomic_path, sha256_file, sha256_json, write_json
 from .records import SCHEMA_VERSION, Caption, Record
+from .tar_index import index_tar
 
 MAX_SAMPLES = 10_000
 MAX_BYTES = 512 * 1024 * 1024
@@ -301,8 +302,7 @@ def _from_ledger(root: Path, split: str | None) -> ShardSet:
             raise ShardError(
                 f"{path}: the manifest says {shard.num_bytes:,} bytes, {found}; copy it again or run prep again"
             )
-    places = list(Placed.__dataclass_fields__)
-    table = pq.read_table(root / "ledger" / ledger_name(str(split)), columns=places)
+    table = _read_places(root, str(split), shards)
     number = {shard.path: position for position, shard in enumerate(shards)}
     return ShardSet(
         paths=tuple(root / shard.path for shard in shards),
@@ -313,8 +313,27 @@ def _from_ledger(root: Path, split: str | None) -> ShardSet:
     )
 
 
+def _read_places(root: Path, split: str, shards: Sequence[ShardInfo]) -> pa.Table:
+    """Rows of a split's ledger, only the columns that say where a sample lies; they must agree with the manifest."""
+    path = root / "ledger" / ledger_name(split)
+    try:
+        table = pq.read_table(path, columns=list(Placed.__dataclass_fields__))
+    except (OSError, pa.ArrowException) as error:
+        reason = " ".join(str(error).split())
+        raise ShardError(f"{path}: cannot be read ({reason}); copy it again or run prep again") from None
+    listed = {str(row["values"]): row["counts"] for row in table["shard"].value_counts().to_pylist()}
+    wanted = {shard.path: shard.num_records for shard in shards if shard.num_records}
+    if listed != wanted:
+        wrong = sorted(name for name in listed.keys() | wanted.keys() if listed.get(name) != wanted.get(name))[0]
+        raise ShardError(
+            f"{path}: lists {listed.get(wrong, 0):,} records in {wrong}, the manifest {wanted.get(wrong, 0):,}; "
+            "copy the shard set again or run prep again"
+        )
+    return table
+
+
 def _from_tars(paths: Sequence[Path]) -> ShardSet:
-    rows = [(number, row) for number, path in enumerate(paths) for row in _scan_cached(path)]
+    rows = [(number, row) for number, path in enumerate(paths) for row in index_tar(path)]
     extensions = sorted({ext for _, (_, members) in rows for ext in members})
 
     def column(which: int) -> dict[str, np.ndarray]:
@@ -329,46 +348,3 @@ def _from_tars(paths: Sequence[Path]) -> ShardSet:
         offsets=column(0),
         lengths=column(1),
     )
-
-
-def _scan_cached(path: Path) -> list[tuple[str, dict[str, tuple[int, int]]]]:
-    """Index of one foreign tar, kept in the cache folder under a hash of its path, size and mtime."""
-    stat = path.stat()
-    name = sha256_json([str(path.resolve()), stat.st_size, stat.st_mtime_ns])[:32]
-    cached = cache_folder() / "index" / f"{name}.json"
-    if cached.is_file():
-        return [
-            (key, {ext: (offset, length) for ext, (offset, length) in members.items()})
-            for key, members in json.loads(cached.read_text(encoding="utf-8"))
-        ]
-    rows = list(_scan(path))
-    write_json(cached, rows)
-    return rows
-
-
-def _scan(path: Path) -> Iterator[tuple[str, dict[str, tuple[int, int]]]]:
-    """Yield (key, {extension: (offset, length)}), grouping adjacent members as webdataset does."""
-    current, members = "", dict[str, tuple[int, int]]()
-    try:
-        with tarfile.open(path) as tar:
-            for member in tar:
-                if not member.isfile():
-                    continue
-                folder, _, base = member.name.rpartition("/")
-                stem, _, ext = base.partition(".")
-                key = f"{folder}/{stem}" if folder else stem
-                if key != current and members:
-                    yield current, members
-                    members = {}
-                current = key
-                members[ext.lower()] = (member.offset_data, member.size)
-    except (tarfile.TarError, OSError) as error:
-        raise ShardError(f"{path}: cannot be read as a tar ({error}); copy it again") from None
-    if members:
-        yield current, members
-
-
-def cache_folder() -> Path:
-    """Where indexes and embeddings of other people's data are kept: ``$XDG_CACHE_HOME/iconoclip``."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "iconoclip"
