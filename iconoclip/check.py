@@ -29,7 +29,7 @@ def check_configs(paths: Sequence[Path], load: Callable[[str], type[Config]]) ->
             if is_abstract(path):
                 num_abstract += 1
             else:
-                load(verb_of(path)).validate_data(read_data(path), where=str(path))
+                _check(path, load)
         except ConfigError as error:
             problems.append(str(error))
     num_right = len(files) - len(problems) - num_abstract
@@ -37,6 +37,15 @@ def check_configs(paths: Sequence[Path], load: Callable[[str], type[Config]]) ->
     if num_abstract:
         lines[-1] += f", {num_abstract} abstract (checked through those based on them)"
     return "\n".join(lines), not problems
+
+
+def _check(path: Path, load: Callable[[str], type[Config]]) -> None:
+    verb = verb_of(path)
+    try:
+        model = load(verb)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    model.validate_data(read_data(path), where=str(path))
 
 
 def find_configs(paths: Sequence[Path]) -> list[Path]:
