@@ -104,7 +104,8 @@ class Tally:
             language.num_machine += caption.machine
             language.lengths.append(len(caption.text.split()))
             self.caption_sources[caption.level, caption.source] += 1
-            self.works_of_caption[caption.text].add(record.work_group or record.id)
+            if caption.source != "label":  # a label is meant to stand on many works
+                self.works_of_caption[caption.text].add(record.work_group or record.id)
 
     @property
     def num_pictures(self) -> int:

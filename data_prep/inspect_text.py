@@ -21,6 +21,7 @@ from .inspect_tally import Tally, name_century
 WIDTH = 100
 SHARE_OF_LARGEST_WORK = 0.25  # above this, one work decides what a split measures
 _BAR_CHARS = 24
+_NAME_CHARS = 28
 _Key = TypeVar("_Key")
 
 
@@ -70,7 +71,7 @@ def _head(console: Console, tally: Tally, title: str, manifest: Manifest | None)
 
 
 def _splits(console: Console, tally: Tally) -> None:
-    table = _table("split", "pictures", "works", "largest work", "captions", "width × height, median", "tars", "MB")
+    table = _table("split", "pictures", "works", "largest work", "captions", "width × height", "tars", "MB")
     for split, part in tally.splits.items():
         count, size = tally.shards.get(split, (0, 0))
         table.add_row(
@@ -83,6 +84,7 @@ def _splits(console: Console, tally: Tally) -> None:
             f"{count:,}",
             f"{size / 1e6:,.1f}",
         )
+    table.columns[0].no_wrap = True
     console.print(table)
 
 
@@ -95,23 +97,35 @@ def _size(sizes: Sequence[tuple[int, int]]) -> str:
 def _collections(console: Console, tally: Tally) -> None:
     splits = [split for split in tally.splits if not split.startswith("eval/")]
     has_eval = len(splits) < len(tally.splits)
-    table = _table("collection", *splits, *(["eval"] if has_eval else []), "works", "largest", "languages", left=(-1,))
-    table.add_column("institution", overflow="ellipsis", no_wrap=True, ratio=1)
+    heads = ("collection", *splits, *(["eval"] if has_eval else []), "works", "largest", "languages", "institution")
+    rows = []
     for name, part in sorted(tally.collections.items()):
         counts = [tally.cells[name, split] for split in splits]
         if has_eval:
             counts.append(part.num_pictures - sum(counts))
         institutions = [institution for institution, _ in _by_count(part.institutions)]
-        more = f" +{len(institutions) - 1}" if len(institutions) > 1 else ""
-        table.add_row(
-            name,
-            *(f"{count:,}" if count else "·" for count in counts),
-            f"{len(part.works):,}",
-            f"{part.largest_work[1]:,}",
-            " ".join(lang for lang, _ in _by_count(part.languages)) or "–",
-            Text(institutions[0] + more),
+        rows.append(
+            (
+                name if len(name) <= _NAME_CHARS else f"{name[: _NAME_CHARS - 1]}…",
+                *(f"{count:,}" if count else "·" for count in counts),
+                f"{len(part.works):,}",
+                f"{part.largest_work[1]:,}",
+                _languages([lang for lang, _ in _by_count(part.languages)]),
+                institutions[0] + (f" +{len(institutions) - 1}" if len(institutions) > 1 else ""),
+            )
         )
+    table = _table(*heads, left=(-1, -2))
+    for column, texts in zip(table.columns[:-1], zip(heads, *rows, strict=True), strict=False):
+        column.min_width = max(map(len, texts))  # rich would narrow them all alike; only the institution gives way
+    table.columns[-1].no_wrap, table.columns[-1].overflow = True, "ellipsis"
+    for row in rows:
+        table.add_row(*map(Text, row))
     console.print(table)
+
+
+def _languages(codes: Sequence[str]) -> str:
+    """Up to four codes, the most frequent first."""
+    return " ".join(codes[:4]) + (f" +{len(codes) - 4}" if len(codes) > 4 else "") if codes else "–"
 
 
 def _captions(console: Console, tally: Tally) -> None:

@@ -130,11 +130,11 @@ class Results:
 
     def compare(self, a: str, b: str, question: Question, metric: str, slice_: str = "all") -> Comparison | None:
         """The paired comparison of two models, b less a; None if it was not made."""
-        wanted = (a, b, question.benchmark, question.task, metric, slice_)
-        for row in self.comparisons:
-            if (row.model_a, row.model_b, row.benchmark, row.task, row.metric, row.slice) == wanted:
-                return row
-        return None
+        return self._compared.get((a, b, question.benchmark, question.task, metric, slice_))
+
+    @cached_property
+    def _compared(self) -> dict[tuple[str, ...], Comparison]:
+        return {(c.model_a, c.model_b, c.benchmark, c.task, c.metric, c.slice): c for c in self.comparisons}
 
     def best_free(self, question: Question, metric: str, slice_: str = "all") -> tuple[str, float] | None:
         """Name and value of the best that costs nothing (chance included); None if nothing is stated."""

@@ -138,11 +138,12 @@ def headline(results: Results, verdicts: list[Verdict]) -> str:
     }
     counts = Counter[str](verdict.outcome for verdict in judged)
     parts = [f"{words[o]} {'all ' * (1 < counts[o] == total)}{counts[o]}" for o in words if counts[o]]
-    subject = "the group of other models" if len(results.candidates) > 1 else f"“{results.candidates[0]}”"
+    first, *others = results.candidates
+    subject = "the group of other models" if others else f"“{first}”"
     lead = "Of" if counts["gain"] else "No gain can be claimed: of"
     left = len(verdicts) - total
     tail = f"; {left} more could not be scored or compared" if left else ""
-    return f"{lead} {_count(total, 'question')} that can be answered, {subject} {_join(parts)}{tail}."
+    return f"{lead} {_count(total, 'comparison' if others else 'question')} that can be answered, {subject} {_join(parts)}{tail}."
 
 
 def _count(number: int, noun: str) -> str:
