@@ -93,7 +93,8 @@ def _admitted(captions: Iterable[dict[str, Any]], config: dict[str, Any]) -> lis
     return [
         caption
         for caption in captions
-        if (not languages or caption["lang"] in languages)
+        if caption["text"].strip()
+        and (not languages or caption["lang"] in languages)
         and (not levels or caption["level"] in levels)
         and (wanted.get("machine", True) or not caption["machine"])
     ]

@@ -15,7 +15,9 @@ END = "<!-- generated:end -->"
 
 _SHOWN_ROWS = 60
 _FEW_PICTURES = 100_000
-_MAIN_METRICS = ("hit_rate@1", "hit_rate@5", "accuracy@1", "balanced_accuracy", "mean_per_class_recall", "percentile")
+_MAIN_METRICS = (
+    "hit_rate@1", "hit_rate@5", "accuracy@1", "balanced_accuracy", "mean_per_class_recall", "percentile_rank",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
