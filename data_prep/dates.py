@@ -1,6 +1,6 @@
 """Read a catalogue's date into the years it may mean: ``[ca. 1663]``, ``18..``, ``525–480 B.C.``, ``XV secolo``.
 
-``read_years("1846–1877")`` is ``(1846, 1877)``; what holds no year is ``(None, None)``. Years before Christ are below 0.
+``read_years("1846–1877")`` is ``(1846, 1877)``; what holds no year is ``(None, None)``. Years B.C. are negative.
 """
 
 import re

@@ -119,7 +119,7 @@ def _collections(console: Console, tally: Tally) -> None:
         column.min_width = max(map(len, texts))  # rich would narrow them all alike; only the institution gives way
     table.columns[-1].no_wrap, table.columns[-1].overflow = True, "ellipsis"
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*map(Text, row[:-1]), Text(row[-1], overflow="ellipsis", no_wrap=True))
     console.print(table)
 
 

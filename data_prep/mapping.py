@@ -75,7 +75,8 @@ class ListRule(TextRule):
         """Texts of one row, in order, each once."""
         text = self.text(cells)
         parts = text.split(self.split) if self.split else [text]
-        return tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
+        bare = [part.strip().removesuffix(self.split.strip()).strip() for part in parts]  # "a ; b ;" ends in one
+        return tuple(dict.fromkeys(part for part in bare if part))
 
 
 class CaptionRule(TextRule):

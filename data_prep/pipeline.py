@@ -6,6 +6,7 @@ the manifest, written last, says that the set is complete.
 
 import hashlib
 import logging
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -34,6 +35,7 @@ log = logging.getLogger(__name__)
 _STATE = ".state"
 _OURS = frozenset({_STATE, ".lock", "run.json", MANIFEST_NAME, "README.md", "ATTRIBUTION.csv", "prep.jsonl",
                    "ledger", "train", "val", "test", "eval"})  # fmt: skip
+_TEMPORARY = re.compile(r"\..*\.\d+\.tmp")  # what `atomic_path` leaves behind when the process is killed
 _MIN_FAILURES = 50
 
 
@@ -75,7 +77,8 @@ def _look(config: PrepConfig, plan: Plan) -> PrepSummary:
 def _check_folder(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise IconoclipError(f"{out}: `out` is a file; give a folder")
-    foreign = sorted(path.name for path in out.iterdir() if path.name not in _OURS) if out.is_dir() else []
+    names = [path.name for path in out.iterdir()] if out.is_dir() else []
+    foreign = sorted(name for name in names if name not in _OURS and not _TEMPORARY.fullmatch(name))
     if foreign:
         raise IconoclipError(f"{out}: holds {', '.join(foreign[:5])}, which is not of a prep run; give another `out`")
 
@@ -282,8 +285,11 @@ def _remove_stale(out: Path, shards: Sequence[ShardInfo]) -> None:
         for path in (out / split).rglob("*"):
             if path.is_file() and path not in wanted:
                 path.unlink()
-    for path in (out / "ledger").glob("*.parquet"):
+    for path in (out / "ledger").iterdir():
         if path.name not in ledgers and path.name != "rejected.parquet":
+            path.unlink()
+    for path in out.iterdir():
+        if _TEMPORARY.fullmatch(path.name):
             path.unlink()
     for folder in sorted((out / "eval").glob("*")):
         if folder.is_dir() and not any(folder.iterdir()):

@@ -92,7 +92,7 @@ def read_statement(text: str) -> Statement:
     known = [statement for statement in found if statement is not None]
     if not known:
         known = _read_licences(_URI.sub(" ", plain))
-    phrase = next((name for name, pattern in _COMPILED if pattern.search(plain)), None)
+    phrase: RightsClass | None = next((name for name, pattern in _COMPILED if pattern.search(plain)), None)
     # A sentence about rights beside a licence can only make it stricter: "CC BY, all rights reserved".
     if phrase and (not known or phrase == "restricted"):
         known.append(Statement("", phrase))

@@ -7,6 +7,8 @@ one whose configuration has changed can never mix old results with new ones.
 import hashlib
 import json
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -168,6 +170,18 @@ def _sample(entry: ShardEntry) -> Sample:
     return Sample(jpg=entry.picture.read(), txt=entry.txt, record=Record.from_json(entry.record_json))
 
 
+def _die_with_parent() -> None:
+    """A worker waits for tasks for ever when its parent is killed: leave as soon as it is gone."""
+
+    def watch() -> None:
+        parent = multiprocessing.parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def run_tasks(
     function: Callable[[Task], Result], tasks: Sequence[Task], *, workers: int
 ) -> Iterator[tuple[int, Result]]:
@@ -177,7 +191,7 @@ def run_tasks(
             yield position, function(task)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(tasks)), mp_context=context) as pool:
+    with ProcessPoolExecutor(min(workers, len(tasks)), mp_context=context, initializer=_die_with_parent) as pool:
         futures = {}
         left = iter(enumerate(tasks))
         try:
