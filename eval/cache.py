@@ -1,8 +1,8 @@
 """Embed once, evaluate many times: embeddings on disk, named by the weights' hash and the benchmark's revision.
 
 ``cache/<weights_sha256[:12]>/<benchmark>@<revision>/`` holds ``images.safetensors`` with ``samples.parquet`` (its
-rows), ``texts-<sha>.safetensors`` and ``key.json``. What is there and fits is not encoded again; an interrupted run keeps its
-finished parts.
+rows), ``texts-<sha>.safetensors`` and ``key.json``. What is there and fits is not encoded again; an interrupted run
+keeps its finished parts.
 """
 
 import json

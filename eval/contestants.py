@@ -9,6 +9,7 @@ from iconoclip.errors import EvaluationError
 from iconoclip.files import sha256_json
 
 from .config import ModelConfig, slug
+from .data import EvalData
 
 if TYPE_CHECKING:
     from iconoclip.models import Model
@@ -21,13 +22,13 @@ class Contestant:
     """One model of the evaluation; loads weights when they are needed and keeps the last ones.
 
     ``runs`` maps a fold to the model string of the run that left it out; None is the one asked where no fold matters.
-    ``trained_on`` are resolved paths of the shard sets that its runs were trained on.
+    ``trained_on`` identifies the shard sets that its runs were trained on: configuration hashes and resolved paths.
     """
 
     config: ModelConfig
     runs: dict[int | None, str]
     history: History
-    trained_on: frozenset[Path] = frozenset()
+    trained_on: frozenset[str] = frozenset()
     seed: int = 0
     _loaded: dict[str, "Model"] = field(default_factory=dict, repr=False)
     _sha256: dict[str, str] = field(default_factory=dict, repr=False)
@@ -42,9 +43,10 @@ class Contestant:
         """Its name in file names."""
         return slug(self.label)
 
-    def why_not_fold(self, fold: int | None, shards: Path) -> str:
+    def why_not_fold(self, fold: int | None, data: EvalData) -> str:
         """Why it cannot be tested on pictures of a fold; ``""`` where it can."""
-        if fold is None or fold in self.runs or shards.resolve() not in self.trained_on:
+        names = {str(data.root.resolve()), data.manifest.config_sha256}
+        if fold is None or fold in self.runs or not names & self.trained_on:
             return ""
         return f"trained on these pictures; train with `fold: all` and name the folder that holds fold-{fold}"
 
@@ -104,7 +106,7 @@ def open_contestant(config: ModelConfig, *, seed: int = 0) -> Contestant:
         config=config,
         runs=runs,
         history=_history(config, known[0] if known else None),
-        trained_on=frozenset(Path(p).resolve() for facts in known for p in facts["shards"]),
+        trained_on=frozenset(name for facts in known for name in facts["shards"]),
         seed=seed,
     )
 
@@ -128,11 +130,13 @@ def _describe(folder: Path) -> dict[str, Any] | None:
     else:
         return None
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))["config"]
+        run = json.loads(path.read_text(encoding="utf-8"))
+        config = run["config"]
         if config.get("verb") != "train":
             return None
         model = config["model"] if isinstance(config["model"], dict) else {"name": config["model"]}
-        shards = [source["path"] for source in config["data"]]
+        shards = [str(Path(source["path"]).resolve()) for source in config["data"]]
+        shards += [source["config_sha256"] for source in run.get("data") or () if source.get("config_sha256")]
         return {"model": model, "shards": shards, "fold": config.get("fold")}
     except (ValueError, KeyError, TypeError) as error:
         raise EvaluationError(f"{path}: not the run.json of a training run ({error!r})") from None

@@ -96,7 +96,7 @@ def _run_benchmark(
     embedders, weights, refused = {}, dict[str, str | None](), dict[str, str]()
     for contestant in contestants:
         why = ready.refuses.get(contestant.history, "")
-        why = why or next((w for fold in folds if (w := contestant.why_not_fold(fold, data.root))), "")
+        why = why or next((w for fold in folds if (w := contestant.why_not_fold(fold, data))), "")
         if why:
             refused[contestant.label] = why
         embedders[contestant.label] = _embed(config, contestant, name, ready)
