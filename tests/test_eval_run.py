@@ -20,7 +20,8 @@ from iconoclip.errors import ConfigError, EvaluationError
 
 RESULT_KEYS = [
     "model", "weights_sha256", "benchmark", "benchmark_revision", "task", "slice", "metric", "value", "ci_low",
-    "ci_high", "n", "chance", "prompts_sha256", "subset", "language", "n_clusters", "mdd", "seed", "software", "created",
+    "ci_high", "n", "chance", "prompts_sha256", "subset", "language", "n_clusters", "mdd", "seed", "software",
+    "created",
 ]  # fmt: skip
 RETRIEVAL = {"kind": "shard_retrieval", "name": "pooled"}
 
@@ -242,6 +243,15 @@ def test_limit_chooses_the_same_pictures_every_time(shards: Path):
     assert len(keys(0)) == 12
     assert keys(0) == keys(0)
     assert keys(0) != keys(1)
+
+
+def test_every_language_is_asked_among_the_same_pictures(shards: Path):
+    from eval.benchmarks.shard_retrieval import ShardRetrieval
+
+    galleries = ShardRetrieval(kind="shard_retrieval", captions="language").prepare(EvalData(shards)).tasks[0].galleries
+    assert [gallery.languages[0] for gallery in galleries] == ["en", "fr", "nl"]
+    assert all(gallery.positions == galleries[0].positions for gallery in galleries)
+    assert all(len(gallery.texts) < len(gallery.positions) for gallery in galleries)
 
 
 def test_new_pages_and_new_works_are_told_apart_by_the_train_ledger(shards: Path):

@@ -35,7 +35,7 @@ def build_galleries(
 ) -> tuple[Gallery, ...]:
     """Galleries by fold, then by collection if asked, then by language where captions are chosen by language.
 
-    A picture without a fitting caption stays in the gallery as a wrong answer, except in galleries by language.
+    A picture without a fitting caption stays in the gallery as a wrong answer, so that languages face the same pictures.
     """
     found = []
     for fold, positions in pictures.cells().items():
@@ -47,7 +47,7 @@ def build_galleries(
                 continue
             for language in sorted({lang for rows in texts.values() for _, lang in rows}):
                 mine = {p: [row for row in rows if row[1] == language] for p, rows in texts.items()}
-                found.append(_gallery([p for p in group if mine[p]], mine, fold, stratum))
+                found.append(_gallery(group, mine, fold, stratum))
     return tuple(gallery for gallery in found if gallery.texts)
 
 
