@@ -35,7 +35,7 @@ def build_galleries(
 ) -> tuple[Gallery, ...]:
     """Galleries by fold, then by collection if asked, then by language where captions are chosen by language.
 
-    A picture without a fitting caption stays in the gallery as a wrong answer, so that languages face the same pictures.
+    A picture without a fitting caption stays in the gallery as a wrong answer: all languages face the same pictures.
     """
     found = []
     for fold, positions in pictures.cells().items():
