@@ -22,6 +22,7 @@ WIDTH = 100
 SHARE_OF_LARGEST_WORK = 0.25  # above this, one work decides what a split measures
 _BAR_CHARS = 24
 _NAME_CHARS = 28
+_GAP_CHARS = 3
 _Key = TypeVar("_Key")
 
 
@@ -117,9 +118,11 @@ def _collections(console: Console, tally: Tally) -> None:
     table = _table(*heads, left=(-1, -2))
     for column, texts in zip(table.columns[:-1], zip(heads, *rows, strict=True), strict=False):
         column.min_width = max(map(len, texts))  # rich would narrow them all alike; only the institution gives way
-    table.columns[-1].no_wrap, table.columns[-1].overflow = True, "ellipsis"
-    for row in rows:
-        table.add_row(*map(Text, row[:-1]), Text(row[-1], overflow="ellipsis", no_wrap=True))
+    used = sum(column.min_width or 0 for column in table.columns[:-1])
+    room = max(8, console.width - used - _GAP_CHARS * len(heads))
+    for *cells, institution in rows:
+        short = institution if len(institution) <= room else f"{institution[: room - 1]}…"
+        table.add_row(*map(Text, cells), Text(short))
     console.print(table)
 
 

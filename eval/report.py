@@ -10,8 +10,8 @@ from pathlib import Path
 from iconoclip.errors import EvaluationError
 from iconoclip.files import write_text
 
-from .report_data import read_results
 from .report_html import report_page
+from .report_reading import read_results
 from .report_text import report_latex, report_markdown
 
 _WRITERS = {".html": report_page, ".htm": report_page, ".md": report_markdown, ".tex": report_latex}

@@ -1,5 +1,7 @@
 """Write figures the same way everywhere: one decimal for shares, a sign for differences, a thin space before units."""
 
+import re
+
 from iconoclip.pages import MINUS, THIN_SPACE
 
 from .report_data import is_difference, is_share
@@ -67,7 +69,7 @@ def show_p(p: float | None) -> str:
 def metric_words(metric: str) -> str:
     """``text_to_image/hit_rate@1`` -> ``text → image, hit rate@1``."""
     direction, slash, name = metric.rpartition("/")
-    words = name.replace("_minus_", f" {MINUS} ").replace("_", " ")
+    words = re.sub(r"_([a-z]+)_minus_([a-z]+)$", rf", \1 {MINUS} \2", name).replace("_", " ")
     return f"{_DIRECTIONS.get(direction, direction.replace('_', ' '))}, {words}" if slash else words
 
 

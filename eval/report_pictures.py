@@ -48,8 +48,8 @@ def _retrieval(results: Results, question: Question, models: Sequence[str]) -> l
     asked = "captions" if kind == "text" else "pictures"
     parts.append(
         pages.paragraph(
-            f"Of {show_count(len(rows))} {asked}, {show_count(len(hits))} have a right answer first. The examples are "
-            "drawn by a hash of the query, not chosen.",
+            f"A right answer comes first for {show_count(len(hits))} of {show_count(len(rows))} {asked}. The examples "
+            "are drawn by a hash of the query, not chosen.",
             css="small quiet",
         )
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from iconoclip.pages import THIN_SPACE
 
 from .report_data import Question, Results, Score
-from .report_html import report_title, short_reason
+from .report_html import report_title
 from .report_numbers import (
     NO_VALUE,
     field_words,
@@ -18,6 +18,7 @@ from .report_numbers import (
     show_value,
     slice_words,
 )
+from .report_tables import short_reason
 from .report_verdict import OUTCOME_WORDS, headline, judge, losses
 
 _MARKDOWN_SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>|#"} | {"\n": " ", "\r": " "})

@@ -143,7 +143,8 @@ def headline(results: Results, verdicts: list[Verdict]) -> str:
     lead = "Of" if counts["gain"] else "No gain can be claimed: of"
     left = len(verdicts) - total
     tail = f"; {left} more could not be scored or compared" if left else ""
-    return f"{lead} {_count(total, 'comparison' if others else 'question')} that can be answered, {subject} {_join(parts)}{tail}."
+    asked = _count(total, "comparison" if others else "question")
+    return f"{lead} {asked} that can be answered, {subject} {_join(parts)}{tail}."
 
 
 def _count(number: int, noun: str) -> str:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from eval import report_data, report_numbers, report_verdict
+from eval import report_numbers, report_reading, report_verdict
 from eval.report import write_report
 from eval.report_figures import confusion_matrix, upper_bound, whisker
 from iconoclip.errors import EvaluationError
@@ -287,7 +287,7 @@ def test_confusion_matrix_counts_by_hand():
 
 
 def verdict(folder, benchmark="potter"):
-    results = report_data.read_results([folder])
+    results = report_reading.read_results([folder])
     question = next(q for q in results.questions if q.benchmark == benchmark)
     return report_verdict.judge(results, question, "trained").outcome
 
@@ -349,7 +349,7 @@ def test_a_loss_is_named_first_and_needs_no_correction(folder, tmp_path):
 
 
 def test_a_lower_rank_is_a_gain_and_a_higher_one_a_loss(folder):
-    results = report_data.read_results([folder])
+    results = report_reading.read_results([folder])
     assert not report_verdict.losses(results, "trained")  # the median rank fell by 29.5
     rows = [replace(row, delta=5.0, ci_low=2.0, ci_high=8.0) for row in results.comparisons if "rank" in row.metric]
     lost = report_verdict.losses(replace(results, comparisons=tuple(rows)), "trained")
@@ -361,7 +361,7 @@ def test_nothing_worse_means_no_such_section(folder, tmp_path):
 
 
 def test_the_headline_counts_outcomes(folder):
-    results = report_data.read_results([folder])
+    results = report_reading.read_results([folder])
     verdicts = [report_verdict.judge(results, question, "trained") for question in results.questions]
     assert report_verdict.headline(results, verdicts) == (
         "Of 2 questions that can be answered, “trained” gains over “untrained” and over everything that costs nothing "
@@ -378,7 +378,7 @@ def test_the_headline_counts_outcomes(folder):
 def test_side_questions_are_shown_and_not_counted(folder):
     run = json.loads((folder / "run.json").read_text())
     (folder / "run.json").write_text(json.dumps(run | {"primary": [["potter", "retrieval", HIT]]}))
-    results = report_data.read_results([folder])
+    results = report_reading.read_results([folder])
     assert [question.is_headline for question in results.questions] == [True, False]
     verdicts = [report_verdict.judge(results, question, "trained") for question in results.questions]
     assert "Of 1 question that can be answered" in report_verdict.headline(results, verdicts)
@@ -494,7 +494,7 @@ def test_the_page_opens_in_a_browser(folder, tmp_path, chromium):
 
 
 def test_samples_are_found_by_the_name_that_evaluation_gives(folder):
-    results = report_data.read_results([folder])
+    results = report_reading.read_results([folder])
     question = results.questions[0]
     assert len(results.samples("trained", question) or []) == 2
     assert results.samples("nobody", question) is None
