@@ -40,7 +40,7 @@ def write_card(
     front = yaml.dump(matter, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True, width=100)
     body = [
         f"# {config.name}",
-        _what(config, summary),
+        _what(records, summary),
         "## Counts", _counts(summary),
         "## Languages", _languages(records),
         "## Rights", _rights(config, records),
@@ -82,10 +82,11 @@ def _front_matter(config: PrepConfig, records: Sequence[Record], shards: Sequenc
     }
 
 
-def _what(config: PrepConfig, summary: PrepSummary) -> str:
+def _what(records: Sequence[Record], summary: PrepSummary) -> str:
+    num_collections = len({record.source for record in records})
     sample = f" **{summary.notes[0].capitalize()}.**" if summary.notes else ""
     return (
-        f"Pictures of {len(config.collections)} heritage collections with their captions, as WebDataset shards made by "
+        f"Pictures of {num_collections} heritage collections with their captions, as WebDataset shards made by "
         f"iconoclip.{sample} The rights of picture and text are stated per record (`rights`), with who stated them and "
         "where; `ATTRIBUTION.csv` names everybody who is to be named."
     )

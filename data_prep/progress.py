@@ -41,7 +41,7 @@ class Progress:
             with self.log_path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
         now = time.monotonic()
-        if now - self._said >= (_TERMINAL_S if self._is_terminal else _PLAIN_S):
+        if self.done < self.total and now - self._said >= (_TERMINAL_S if self._is_terminal else _PLAIN_S):
             self._said = now
             if self._is_terminal:
                 sys.stderr.write(f"\r\x1b[K{self.line()}")

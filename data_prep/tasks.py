@@ -8,6 +8,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
@@ -171,7 +172,11 @@ def _sample(entry: ShardEntry) -> Sample:
 
 
 def _die_with_parent() -> None:
-    """A worker waits for tasks for ever when its parent is killed: leave as soon as it is gone."""
+    """A worker waits for tasks for ever when its parent is killed: leave as soon as it is gone.
+
+    Ctrl-C reaches workers too; the parent alone answers it.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:
         parent = multiprocessing.parent_process()

@@ -444,3 +444,24 @@ def test_shields_are_drawn_in_workers_and_their_works_are_their_arms(tmp_path):
     assert len({record.institution for record in records}) == 3
     assert {caption.lang for record in records for caption in record.captions} == {"en", "fr"}
     assert {record.rights_class for record in records} == {"public_domain"}
+
+
+def test_a_filter_of_the_configuration_drops_pictures_that_are_too_small(tmp_path):
+    root = make_collection(tmp_path / "in" / "a").parent
+    picture(5, (20, 15)).save(root / "a/img/5.jpg")
+    picture(6, (64, 2)).save(root / "a/img/6.jpg")
+    filters = [{"kind": "size", "min_px": 10, "max_ratio": 10}]
+    summary = run_prep(make_config(root, tmp_path / "out", filters=filters))
+    assert summary.rejected == {"image_too_small": 1}
+    filters = [{"kind": "size", "min_px": 16}]
+    assert run_prep(make_config(root, tmp_path / "out", filters=filters)).rejected == {"image_too_small": 2}
+
+
+def test_a_source_can_ask_for_files_to_be_compared_only(tmp_path):
+    root = make_collection(tmp_path / "in" / "a").parent
+    picture(0, (128, 96)).save(root / "a/img/5.jpg")  # the same picture, larger
+    (root / "a/img/9.jpg").write_bytes((root / "a/img/20.jpg").read_bytes())  # the same file
+    near = run_prep(make_config(root, tmp_path / "out"))
+    assert near.near_duplicates["num_groups"] == 2
+    files = {"prints": collection("a/metadata.csv", near_duplicates=False)}
+    assert run_prep(make_config(root, tmp_path / "out", files)).near_duplicates["num_groups"] == 1
