@@ -193,13 +193,17 @@ def _question_facts(results: Results, question: Question) -> list[str]:
     if subsets:
         facts.append(f"subset: {', '.join(subsets)}")
     parts = [pages.paragraph("; ".join(facts) + ".", css="small quiet")] if facts else []
-    models_of: dict[str, list[str]] = {}
+    refused: dict[str, list[Score]] = {}
     for score in rows:
         if score.reason and score.slice == "all":
-            models_of.setdefault(score.reason, []).append(score.model)
-    for reason, models in models_of.items():
-        whom = "" if set(models) >= set(results.models) else f" for {', '.join(dict.fromkeys(models))}"
-        parts.append(f'<p class="noscore"><b>No score{escape(whom)}:</b> {escape(reason)}.</p>')
+            refused.setdefault(score.reason, []).append(score)
+    for reason, scores in refused.items():
+        models, metrics = (
+            list(dict.fromkeys(part)) for part in zip(*((s.model, s.metric) for s in scores), strict=True)
+        )
+        whom = "" if set(models) >= set(results.models) else f" for {', '.join(models)}"
+        what = f"score in {metric_words(metrics[0])}" if len(metrics) == 1 < len(results.metrics(question)) else "score"
+        parts.append(f'<p class="noscore"><b>No {escape(what + whom)}:</b> {escape(reason)}.</p>')
     return parts
 
 

@@ -30,7 +30,9 @@ def score_tables(results: Results, question: Question) -> list[str]:
     parts = [_score_table(results, question, shown)]
     if others:
         table = _score_table(results, question, others)
-        parts.append(f"<details><summary>{len(others)} other measures</summary>{table}</details>")
+        parts.append(
+            f"<details><summary>{len(others)} other measure{'s' * (len(others) > 1)}</summary>{table}</details>"
+        )
     return parts
 
 

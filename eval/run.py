@@ -62,7 +62,6 @@ def run_evaluation(config: EvalConfig) -> str:
         took = round(time.monotonic() - started, 1)
         facts = {"benchmarks": sheets, "wall_s": took, "thumbs": thumbs, "thumbs_left_out": hidden}
         facts["primary"] = [list(key) for key in evaluated.primary]
-        facts |= {"primary": evaluated.primary}
         write_run(config.out, run | facts | {"finished": utc_now()})
         report = _report(config.out)
     return summarise(config.out, report=report)

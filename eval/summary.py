@@ -5,8 +5,9 @@ The verdicts are those of the report: both read the files that were written.
 
 from pathlib import Path
 
-from .report_data import Question, Results, Score, is_difference, read_results
+from .report_data import Question, Results, Score, is_difference
 from .report_numbers import metric_words, show_delta, show_interval, show_mdd, show_p, show_value, slice_words
+from .report_reading import read_results
 from .report_verdict import OUTCOME_WORDS, judge
 from .statistics import too_few
 
