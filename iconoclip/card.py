@@ -145,7 +145,6 @@ def _model_index(facts: CardFacts) -> list[dict[str, Any]]:
                 "dataset": {
                     "type": row["benchmark"],
                     "name": row["benchmark"],
-                    "split": "test",
                     **({"revision": row["benchmark_revision"]} if row.get("benchmark_revision") else {}),
                 },
                 "metrics": [],
@@ -192,6 +191,8 @@ import open_clip
 model, _, preprocess = open_clip.create_model_and_transforms("{facts.identifier}")
 tokenizer = open_clip.get_tokenizer("{facts.identifier}")
 ```"""
+    if facts.identifier.startswith("local-dir:"):
+        text += "\n\n`local-dir:` takes the path of this folder; as written here, from the folder above it."
     if facts.identifier.startswith("hf-hub:"):
         text += (
             "\n\nTo pin a revision, `huggingface_hub.snapshot_download(repo, revision=...)` and open `local-dir:` with "
@@ -306,11 +307,13 @@ def _grid(facts: CardFacts) -> str:
 
 
 def _closing(facts: CardFacts) -> str:
-    contact = f"write to {facts.contact}" if facts.contact else "open a discussion on this repository"
+    on_hub = facts.identifier.startswith("hf-hub:")
+    otherwise = "open a discussion on this repository" if on_hub else "write to those from whom you have this model"
+    contact = f"write to {facts.contact}" if facts.contact else otherwise
     return f"""## Rights holders
 
-If a picture or text here should not have been used, {contact} and name its `key` in `ATTRIBUTION.csv`: it is taken out
-of the training set, and later versions are trained without it.
+If a picture or text here should not have been used, {contact} and name its `key` in
+`ATTRIBUTION.csv`: it is taken out of the training set, and later versions are trained without it.
 
 ## Citation
 

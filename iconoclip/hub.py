@@ -44,8 +44,8 @@ def publish_run(run: Path, *, to: str, results: Sequence[Path], yes: bool) -> st
     _refuse_foreign(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     with _temporary_folder(target.parent, prefix=f".{target.name}.") as folder:
-        old_card = _read_text(target / CARD_NAME)
-        said = _build(run, folder, identifier=f"local-dir:{target}", title=target.name, results=results, old=old_card)
+        name, old_card = target.resolve().name, _read_text(target / CARD_NAME)
+        said = _build(run, folder, identifier=f"local-dir:{name}", title=name, results=results, old=old_card)
         _swap(folder, target)
     return f"{said}\nwrote {target}:\n{_list_files(target)}\nopen it with open_clip as local-dir:{target}"
 

@@ -240,7 +240,7 @@ def test_two_shard_sets_share_one_attribution(make_shards: Callable[..., Path], 
 def test_no_folder_of_this_machine_is_published(run: Callable[..., Path], tmp_path: Path) -> None:
     hub.publish_run(run("xlm_roberta"), to=str(tmp_path / "toy"), results=[], yes=False)
     for path in (tmp_path / "toy").rglob("*"):
-        if path.suffix in (".json", ".jsonl", ".csv"):
+        if path.suffix in (".json", ".jsonl", ".csv", ".md"):
             assert str(tmp_path) not in path.read_text(), path.name
     assert json.loads((tmp_path / "toy" / "run.json").read_text())["command"] == "iconoclip train cfg.yaml out=train"
 
