@@ -9,6 +9,7 @@ from iconoclip.pages import escape
 from .report_data import (
     Question,
     Results,
+    Score,
     baseline_name,
     is_share,
 )
@@ -198,9 +199,8 @@ def _question_facts(results: Results, question: Question) -> list[str]:
         if score.reason and score.slice == "all":
             refused.setdefault(score.reason, []).append(score)
     for reason, scores in refused.items():
-        models, metrics = (
-            list(dict.fromkeys(part)) for part in zip(*((s.model, s.metric) for s in scores), strict=True)
-        )
+        models = list(dict.fromkeys(score.model for score in scores))
+        metrics = list(dict.fromkeys(score.metric for score in scores))
         whom = "" if set(models) >= set(results.models) else f" for {', '.join(models)}"
         what = f"score in {metric_words(metrics[0])}" if len(metrics) == 1 < len(results.metrics(question)) else "score"
         parts.append(f'<p class="noscore"><b>No {escape(what + whom)}:</b> {escape(reason)}.</p>')
