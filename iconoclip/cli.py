@@ -25,6 +25,8 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 2 something you can mend, 1 a bug of ours.",
 )
 
+_INTERRUPTED = 130
+
 ConfigPath = Annotated[Path, typer.Argument(help="YAML file, or the run.json of a run to repeat.")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY.SUB=VALUE]...", show_default=False)]
 
@@ -38,9 +40,10 @@ def main() -> None:
     except IconoclipError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("stopped; run the same command again to go on", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as stop:
+        if stop.code == _INTERRUPTED:  # typer turns Ctrl-C into this exit without a word
+            print("stopped; run the same command again to go on", file=sys.stderr)
+        raise
 
 
 @app.callback(invoke_without_command=True)
