@@ -19,7 +19,11 @@ _WORK_SIDE = 64
 
 def colour_and_shape(pictures: Pictures, positions: Sequence[int]) -> np.ndarray:
     """Descriptors float32 [N, 512 + 108]: histogram (8 bins a channel, sums to 1) and thumbnail (0..1/6)."""
-    return np.stack([describe_picture(pictures.read(position)) for position in positions])
+    known = pictures.descriptors
+    for position in positions:
+        if position not in known:
+            known[position] = describe_picture(pictures.read(position))
+    return np.stack([known[position] for position in positions])
 
 
 def describe_picture(data: bytes) -> np.ndarray:

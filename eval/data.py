@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 
 from iconoclip.errors import EvaluationError
@@ -48,6 +49,11 @@ class Pictures:
     def works(self) -> tuple[str, ...]:
         """Work of each picture, the unit of resampling; a picture without one is its own work."""
         return tuple(record.work_group or record.key for record in self.records)
+
+    @cached_property
+    def descriptors(self) -> dict[int, np.ndarray]:
+        """Colour-and-shape descriptors by position, as far as they were made (``baselines.colour_and_shape``)."""
+        return {}
 
     def cells(self) -> dict[int | None, list[int]]:
         """Positions by fold: pictures that one run may be tested on together."""

@@ -15,6 +15,7 @@ from .statistics import (
     holm,
     interval,
     minimum_detectable_difference,
+    never_differed,
     resample,
     spread_constant,
     too_few,
@@ -183,6 +184,10 @@ def _evaluate_slice(
         drawn = spread_constant(drawn, values, num_works=num_works, seed=context.seed)
     chance = _chance(first, chosen, strata)
     differences = dict(_compare(scored, figures, drawn))
+    if first.is_share:
+        for a, b in differences:
+            if np.array_equal(values[:, scored.index(a)], values[:, scored.index(b)]):
+                differences[a, b] = never_differed(num_works)
     for column, model in enumerate(scored):
         seen = interval(drawn[:, column], float(figures[column]))
         spread = _spread(model, differences, seen.standard_error)
@@ -192,7 +197,7 @@ def _evaluate_slice(
                 chance=chance, mdd=None if model.startswith(BASELINE) else minimum_detectable_difference(spread),
             )
         )  # fmt: skip
-    into.results += [_row(context, name, first, m, counts) for m in measures if m not in scored]
+    into.results += [_row(context, name, first, m, counts, chance=chance) for m in measures if m not in scored]
     _note_refused(name, first, measures, context, into, refused)
     into.comparisons += [
         ComparisonRow(

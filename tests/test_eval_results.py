@@ -57,9 +57,16 @@ def test_detectable_difference_is_that_of_the_paired_comparison():
     values = (np.arange(100) < 50).astype(float)
     alone = _evaluate({"a": _scores(values)}).results[0]
     twins = _evaluate({"a": _scores(values), "b": _scores(values)}).results
-    # Alone: 2.8 * sqrt(.25 / 100) = 0.14. Twins never differ, so no spread of their difference was seen.
+    # Alone: 2.8 * sqrt(.25 / 100) = 0.14. Twins never differ on 100 works: (1 - .025^(1/100)) / 1.96 * 2.8.
     assert alone.mdd == pytest.approx(0.14, abs=0.01)
-    assert [row.mdd for row in twins] == [None, None]
+    assert [row.mdd for row in twins] == [pytest.approx(0.0518, abs=0.001)] * 2
+
+
+def test_models_that_agree_on_every_query_may_differ_on_other_works():
+    values = [1.0, 0.0] * 30
+    row = _evaluate({"a": _scores(values), "b": _scores(values)}).comparisons[0]
+    assert (row.delta, row.p) == (0, 1)
+    assert row.ci_high == -row.ci_low == pytest.approx(0.0596, abs=0.0005)
 
 
 def test_a_refused_model_gets_a_count_and_the_others_a_score():

@@ -157,6 +157,9 @@ def test_collection_only_baseline_by_hand():
     assert found.hits[1].tolist() == [0.25] * 4 + [0.5] * 2
     assert found.hits[1].mean() == pytest.approx(2 / 6)
     assert found.hits[3].tolist() == [0.75] * 4 + [1, 1]
+    # 3 wrong in the collection, half of them before the right one: rank 2.5, so 1.5 of 5 wrong are not beaten.
+    assert found.ranks.tolist() == [2.5] * 4 + [1.5] * 2
+    assert found.percentiles[0] == pytest.approx(1 - 1.5 / 5)
 
 
 def test_collection_only_baseline_of_the_pooled_real_test_is_six_and_thirty_eight_per_cent():

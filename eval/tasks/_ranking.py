@@ -90,9 +90,10 @@ def collection_only(
     positives: Sequence[np.ndarray],
     ks: Sequence[int],
 ) -> Ranks:
-    """Expected hits of a model that puts the query's collection first and has it in random order.
+    """Expected hits and ranks of a model that puts the query's collection first and has it in random order.
 
-    Example: a collection of 5 pictures, one of them right, gives hit rate@1 of 1/5 whatever else is in the gallery.
+    Example: a collection of 5 pictures, one of them right, gives hit rate@1 of 1/5 and rank 3 on average, whatever else
+    is in the gallery. Recalls are not computed.
     """
     size = {source: list(column_sources).count(source) for source in set(column_sources)}
     inside = [
@@ -107,10 +108,16 @@ def collection_only(
         for k in ks
     }
     right = np.array([len(columns) for columns in positives], dtype=np.int64)
+    wrong = len(column_sources) - right
+    ranks = []
+    for source, total, mine, all_wrong in zip(query_sources, right, inside, wrong, strict=True):
+        wrong_inside = size.get(source, 0) - mine
+        behind = metrics.chance_rank(all_wrong - wrong_inside, total) - 1
+        ranks.append(metrics.chance_rank(wrong_inside, mine) if mine else 1 + wrong_inside + behind)
     unknown = np.full(len(right), np.nan)
     return Ranks(
-        ranks=unknown,
-        num_wrong=len(column_sources) - right,
+        ranks=np.array(ranks, dtype=np.float64),
+        num_wrong=wrong,
         num_positive=right,
         hits=hits,
         recalls=dict.fromkeys(ks, unknown),

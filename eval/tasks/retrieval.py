@@ -82,7 +82,10 @@ class Retrieval:
                 collection_only(side.sources, self._column_sources(direction, gallery), side.positives, self.ks)
                 for gallery, side in zip(self.galleries, self._sides[direction], strict=True)
             ]
-            measures += [m for m in self._measures(direction, join_ranks(parts)) if "hit_rate" in m.metric]
+            found = self._measures(direction, join_ranks(parts))
+            measures += [
+                m for m in found if m.metric.rpartition("/")[2].startswith(("hit_rate", "mean_percentile_rank"))
+            ]
         return {"collection_only": Scores(tuple(measures))}
 
     @cached_property
