@@ -250,7 +250,10 @@ class ShardSet:
     def record(self, position: int) -> Record:
         """The sample's record; for tars from elsewhere one made of key and caption."""
         if "json" in self.offsets and self.offsets["json"][position] >= 0:
-            data = json.loads(self.read(position, "json"))
+            try:
+                data = json.loads(self.read(position, "json"))
+            except ValueError:
+                data = None  # somebody else's .json: the sample still has a picture and a caption
             if isinstance(data, dict) and {"id", "institution", "captions"} <= data.keys():
                 return Record.from_dict(data)
         text = self.text(position)
