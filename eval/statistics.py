@@ -6,6 +6,7 @@ Pictures of one work are no independent evidence: works are drawn with replaceme
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -16,7 +17,8 @@ CONFIDENCE = 0.95
 
 # Two-sided 5 % test with 80 % power: the normal quantiles 1.96 and 0.84.
 _POWER_FACTOR = 1.959964 + 0.841621
-_CHUNK_CELLS = 4_000_000
+_BLOCK_CELLS = 4_000_000
+_KEPT_CELLS = 64_000_000
 
 Combine = Literal["mean", "median"]
 
@@ -71,21 +73,37 @@ def resample(
         _, cluster_Q = np.unique(works_Q[mine], return_inverse=True)
         draw = _draw_means if combine == "mean" else _draw_medians
         start = 0
-        for counts_RC in _draw_counts(int(cluster_Q.max()) + 1, resamples, (seed, number), int(mine.sum())):
+        for counts_RC in _blocks(int(cluster_Q.max()) + 1, resamples, (seed, number)):
             figures[start : start + len(counts_RC)] += draw(values_QM[mine], cluster_Q, counts_RC)
             start += len(counts_RC)
     return figures / len(strata)
 
 
-def _draw_counts(num_clusters: int, resamples: int, seed: tuple[int, int], num_queries: int) -> Iterator[np.ndarray]:
-    """Yield [rows, C] how often each cluster is drawn, in chunks that bound memory."""
+def _blocks(num_clusters: int, resamples: int, seed: tuple[int, int]) -> Iterator[np.ndarray]:
+    """Yield float64 [rows, C] how often each cluster is drawn, in blocks that bound memory."""
+    rows = max(1, _BLOCK_CELLS // num_clusters)
+    if num_clusters * resamples <= _KEPT_CELLS:
+        kept_RC = _kept_counts(num_clusters, resamples, seed)
+        yield from (kept_RC[start : start + rows].astype(np.float64) for start in range(0, resamples, rows))
+    else:
+        yield from (counts.astype(np.float64) for counts in _draw_counts(num_clusters, resamples, seed))
+
+
+@lru_cache(maxsize=2)
+def _kept_counts(num_clusters: int, resamples: int, seed: tuple[int, int]) -> np.ndarray:
+    """The same draws serve all metrics of a task, so they are kept."""
+    return np.concatenate(list(_draw_counts(num_clusters, resamples, seed)))
+
+
+def _draw_counts(num_clusters: int, resamples: int, seed: tuple[int, int]) -> Iterator[np.ndarray]:
     rng = np.random.default_rng([*seed, num_clusters])
-    rows_at_once = max(1, _CHUNK_CELLS // max(num_clusters, num_queries))
+    rows_at_once = max(1, _BLOCK_CELLS // num_clusters)
     for start in range(0, resamples, rows_at_once):
         rows = min(rows_at_once, resamples - start)
         drawn = rng.integers(0, num_clusters, size=(rows, num_clusters))
         flat = (drawn + num_clusters * np.arange(rows)[:, None]).ravel()
-        yield np.bincount(flat, minlength=rows * num_clusters).reshape(rows, num_clusters).astype(np.float64)
+        counts = np.bincount(flat, minlength=rows * num_clusters).reshape(rows, num_clusters)
+        yield counts.astype(np.uint8 if num_clusters < 256 else np.uint16)
 
 
 def _draw_means(values_QM: np.ndarray, cluster_Q: np.ndarray, counts_RC: np.ndarray) -> np.ndarray:
@@ -96,14 +114,18 @@ def _draw_means(values_QM: np.ndarray, cluster_Q: np.ndarray, counts_RC: np.ndar
 
 
 def _draw_medians(values_QM: np.ndarray, cluster_Q: np.ndarray, counts_RC: np.ndarray) -> np.ndarray:
-    columns = []
-    for values_Q in values_QM.T:
-        order = np.argsort(values_Q, kind="stable")
-        reached_RQ = np.cumsum(counts_RC[:, cluster_Q[order]], axis=1)
-        half_R = reached_RQ[:, -1:] / 2
-        low, high = (reached_RQ >= half_R).argmax(axis=1), (reached_RQ > half_R).argmax(axis=1)
-        columns.append((values_Q[order][low] + values_Q[order][high]) / 2)
-    return np.stack(columns, axis=1)
+    medians_RM = np.empty((len(counts_RC), values_QM.shape[1]))
+    order_QM = np.argsort(values_QM, axis=0, kind="stable")
+    rows_at_once = max(1, _BLOCK_CELLS // len(cluster_Q))
+    for start in range(0, len(counts_RC), rows_at_once):
+        rows = slice(start, start + rows_at_once)
+        for column, order_Q in enumerate(order_QM.T):
+            reached_rQ = np.cumsum(counts_RC[rows][:, cluster_Q[order_Q]], axis=1)
+            half_r = reached_rQ[:, -1:] / 2
+            sorted_Q = values_QM[order_Q, column]
+            low, high = (reached_rQ >= half_r).argmax(axis=1), (reached_rQ > half_r).argmax(axis=1)
+            medians_RM[rows, column] = (sorted_Q[low] + sorted_Q[high]) / 2
+    return medians_RM
 
 
 def spread_constant(drawn_RM: np.ndarray, values_QM: np.ndarray, *, num_works: int, seed: int) -> np.ndarray:
