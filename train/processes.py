@@ -118,7 +118,7 @@ def start(config: TrainConfig) -> Iterator[Processes]:
         project_dir=str(config.out),
         kwargs_handlers=[
             InitProcessGroupKwargs(timeout=_TIMEOUT),
-            DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True),
+            DistributedDataParallelKwargs(gradient_as_bucket_view=True),
         ],
     )
     processes = Processes(accelerator)

@@ -1,0 +1,97 @@
+"""What is frozen is frozen, in each kind of architecture."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from iconoclip import models
+from iconoclip.errors import ModelError
+from train import towers
+from train.config import FreezeConfig
+
+
+def _trained(model: models.Model) -> set[str]:
+    return {name for name, parameter in model.module.named_parameters() if parameter.requires_grad}
+
+
+@pytest.mark.parametrize("kind", ["clip", "siglip2", "xlm_roberta"])
+@pytest.mark.parametrize("part", ["image", "text", "token_table"])
+def test_a_part_is_frozen_and_the_rest_is_not(kind: str, part: str, model_dirs: Callable[[str], Path]) -> None:
+    model = models.load(str(model_dirs(kind)))
+    everything = _trained(model)
+    towers.freeze_parts(model, FreezeConfig(**{part: True}))
+    frozen = everything - _trained(model)
+    is_image = {name for name in everything if name.startswith("visual.")}
+    if part == "image":
+        assert frozen == is_image
+    elif part == "text":
+        assert frozen == everything - is_image - {"logit_scale", "logit_bias"}
+    else:
+        assert len(frozen) == 1
+        assert next(iter(frozen)).endswith(("token_embedding.weight", "word_embeddings.weight"))
+
+
+@pytest.mark.parametrize("kind", ["clip", "siglip2", "xlm_roberta"])
+@pytest.mark.parametrize("tower", ["image", "text"])
+def test_the_first_blocks_are_frozen_with_all_below(kind: str, tower: str, model_dirs: Callable[[str], Path]) -> None:
+    model = models.load(str(model_dirs(kind)))
+    blocks = list(towers._blocks(model, tower))
+    everything = _trained(model)
+    towers.freeze_parts(model, FreezeConfig(**{f"{tower}_blocks": 1}))
+    assert not any(parameter.requires_grad for parameter in blocks[0].parameters())
+    assert all(parameter.requires_grad for block in blocks[1:] for parameter in block.parameters())
+    frozen = everything - _trained(model)
+    below = ("conv1", "patch_embed", "positional_embedding", "pos_embed", "token_embedding", "word_embeddings")
+    assert any(word in name for name in frozen for word in below)
+    assert not any("logit" in name or name in ("text_projection", "visual.proj") for name in frozen)
+
+
+def test_more_blocks_than_there_are_is_an_error(tiny_model_dir: Path) -> None:
+    with pytest.raises(ModelError, match=r"got 2 of 2 blocks.*freeze.image: true"):
+        towers.freeze_parts(models.load(str(tiny_model_dir)), FreezeConfig(image_blocks=2))
+
+
+def test_a_frozen_tower_stays_in_evaluation_mode(tiny_model_dir: Path) -> None:
+    model = models.load(str(tiny_model_dir))
+    towers.Towers(model, FreezeConfig(text=True)).train()
+    assert model.module.visual.training
+    assert not model.module.transformer.training
+
+
+def test_the_bias_comes_with_the_loss_that_uses_it(model_dirs: Callable[[str], Path], tmp_path: Path) -> None:
+    model = models.load(str(model_dirs("clip")))
+    towers.give_bias(model, uses_bias=True)
+    assert model.module.logit_bias.item() == -10.0
+    models.save(model, tmp_path / "saved")
+    assert models.load(str(tmp_path / "saved")).module.logit_bias.item() == -10.0
+    siglip = models.load(str(model_dirs("siglip2")))
+    towers.give_bias(siglip, uses_bias=False)
+    assert not siglip.module.logit_bias.requires_grad
+
+
+def test_batch_normalisation_is_refused_only_where_it_would_lie(tiny_model_dir: Path) -> None:
+    model = models.load(str(tiny_model_dir))
+    model.module.visual.extra = torch.nn.BatchNorm2d(3)
+    towers.refuse_batch_norm(model, num_parts=1)
+    with pytest.raises(ModelError, match=r"visual\.extra is a batch normalisation"):
+        towers.refuse_batch_norm(model, num_parts=2)
+    model.module.visual.requires_grad_(False)
+    towers.refuse_batch_norm(model, num_parts=2)
+
+
+def test_pixels_are_normalised_as_in_evaluation(tiny_model_dir: Path, make_jpeg: Callable[..., bytes]) -> None:
+    import io
+
+    import numpy as np
+    from PIL import Image
+
+    model = models.load(str(tiny_model_dir))
+    image = Image.open(io.BytesIO(make_jpeg(3, size_px=(32, 32))))
+    pixels = torch.from_numpy(np.asarray(image).transpose(2, 0, 1).copy())[None]
+    tokens = model.tokenizer(["a lion"])
+    ours = towers.Towers(model, FreezeConfig()).eval()(pixels, tokens)
+    with torch.no_grad():
+        theirs = model.module.encode_image(model.preprocess(image)[None], normalize=True)
+    assert torch.allclose(ours[0], theirs, atol=1e-5)
