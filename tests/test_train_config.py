@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from iconoclip.config import is_abstract
 from iconoclip.errors import ConfigError
 from train.config import TrainConfig
 from train.losses.sigmoid import Sigmoid
@@ -78,7 +79,8 @@ def test_all_mistakes_come_in_one_message() -> None:
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_configuration_is_valid(path: Path) -> None:
-    TrainConfig.load(path)
+    if not is_abstract(path):
+        TrainConfig.load(path)
     assert path.read_text(encoding="utf-8").startswith("# iconoclip train configs/train/")
 
 

@@ -17,6 +17,7 @@ from iconoclip.shards import open_shards
 from train import captions, data
 from train.config import AugmentConfig, CaptionConfig, TrainConfig
 from train.pictures import PictureReader
+from train.pool import Pool, num_folds, open_pool
 
 ENGLISH_FRENCH = (Caption("en one", "en", "t"), Caption("en two", "en", "t"), Caption("fr one", "fr", "t"))
 
@@ -36,7 +37,7 @@ def _config(root: Path | str, **changes: Any) -> TrainConfig:
     return TrainConfig.validate_data({k: v for k, v in (base | changes).items() if v is not None}, where="test")
 
 
-def _reader(pool: data.Pool, config: TrainConfig, tokenizer: Any, *, cache_bytes: int = 0) -> data.SampleReader:
+def _reader(pool: Pool, config: TrainConfig, tokenizer: Any, *, cache_bytes: int = 0) -> data.SampleReader:
     return data.SampleReader(
         pool=pool,
         pictures=PictureReader(16, "bicubic", "shortest", 0, config.augment),
@@ -139,20 +140,20 @@ def test_a_fold_leaves_out_its_works_and_no_other_collection(make_shards: Callab
     records = open_shards(root, "train").records()
     seen: list[str] = []
     for fold in range(5):
-        pool = data.open_pool(_config(root, fold=fold))
+        pool = open_pool(_config(root, fold=fold))
         kept = {pool.sets[0].keys[position] for position in pool.position_of}
         left_out = [record for record in records if record.key not in kept]
         assert all(record.source == "prints" for record in left_out)
         assert all(fold_of(record.work_group, folds=5, salt="test") == fold for record in left_out)
         seen += [record.key for record in left_out]
     assert sorted(seen) == sorted(record.key for record in records if record.source == "prints")
-    assert data.num_folds(_config(root, fold="all")) == 5
+    assert num_folds(_config(root, fold="all")) == 5
 
 
 def test_a_source_is_narrowed_by_collection_and_language(make_shards: Callable[..., Path]) -> None:
     root = make_shards(num_records=80)
     config = _config(root, data={"path": str(root), "collections": ["photos"]}, captions={"languages": ["fr"]})
-    pool = data.open_pool(config)
+    pool = open_pool(config)
     chosen = [pool.sets[0].record(int(position)) for position in pool.position_of]
     assert {(record.source, record.captions[0].lang) for record in chosen} == {("photos", "fr")}
 
@@ -168,22 +169,22 @@ def test_a_choice_that_leaves_nothing_is_an_error(
     changes: dict[str, Any], words: str, make_shards: Callable[..., Path]
 ) -> None:
     with pytest.raises(ConfigError, match=words):
-        data.open_pool(_config(make_shards(), **changes))
+        open_pool(_config(make_shards(), **changes))
 
 
 def test_an_unknown_collection_is_named(make_shards: Callable[..., Path]) -> None:
     root = make_shards()
     with pytest.raises(ConfigError, match="has no collection postcards"):
-        data.open_pool(_config(root, data={"path": str(root), "collections": ["postcards", "prints"]}))
+        open_pool(_config(root, data={"path": str(root), "collections": ["postcards", "prints"]}))
 
 
 def test_folds_of_shards_without_folds_are_an_error(make_shards: Callable[..., Path]) -> None:
     root = make_shards()
     with pytest.raises(ConfigError, match="prepare them with `holdout: folds`"):
-        data.num_folds(_config(root / "train", fold="all"))
+        num_folds(_config(root / "train", fold="all"))
 
 
-def _keys(pool: data.Pool, config: TrainConfig, *, world: int, workers: int, steps: range) -> list[list[str]]:
+def _keys(pool: Pool, config: TrainConfig, *, world: int, workers: int, steps: range) -> list[list[str]]:
     """Keys of each global batch, in order."""
     reader = _reader(pool, config, _tokenize)
     per_rank = []
@@ -198,7 +199,7 @@ def test_the_stream_is_the_same_for_every_number_of_processes_and_workers(
     max_per_shard: int, make_shards: Callable[..., Path]
 ) -> None:
     config = _config(make_shards(num_records=60, max_per_shard=max_per_shard))
-    pool = data.open_pool(config)
+    pool = open_pool(config)
     expected = _keys(pool, config, world=1, workers=0, steps=range(20))
     first_epoch = [key for batch in expected for key in batch][: pool.num_samples]
     assert sorted(first_epoch) == sorted(pool.sets[0].keys)
@@ -209,7 +210,7 @@ def test_the_stream_is_the_same_for_every_number_of_processes_and_workers(
 
 def test_workers_read_the_same_pixels_and_tokens(make_shards: Callable[..., Path], tiny_model_dir: Path) -> None:
     config = _config(make_shards(num_records=40))
-    reader = _reader(data.open_pool(config), config, models.load(str(tiny_model_dir)).tokenizer, cache_bytes=10**6)
+    reader = _reader(open_pool(config), config, models.load(str(tiny_model_dir)).tokenizer, cache_bytes=10**6)
     chunks = data.Chunks(0, 3, batch_size=4, rank=0, world=1)
     here, there = (list(data.read_batches(reader, chunks, workers=n, pin_memory=False)) for n in (0, 2))
     for a, b in zip(here, there, strict=True):
@@ -219,7 +220,7 @@ def test_workers_read_the_same_pixels_and_tokens(make_shards: Callable[..., Path
 
 def test_equal_captions_and_works_have_equal_numbers(make_shards: Callable[..., Path]) -> None:
     config = _config(make_shards(num_records=40))
-    pool = data.open_pool(config)
+    pool = open_pool(config)
     batch = _reader(pool, config, _tokenize)[range(pool.num_samples)]
     record_of = {record.key: record for record in pool.sets[0].records()}
     works = [record_of[key].work_group for key in batch.keys]
@@ -241,7 +242,7 @@ def _damage(root: Path, key: str) -> None:
 def test_a_broken_picture_is_replaced_and_named_and_moves_no_other(make_shards: Callable[..., Path]) -> None:
     root = make_shards(num_records=40)
     config = _config(root)
-    pool = data.open_pool(config)
+    pool = open_pool(config)
     whole = _reader(pool, config, _tokenize)[range(pool.num_samples)]
     bad = whole.keys[5]
     _damage(root, bad)
@@ -259,12 +260,12 @@ def test_a_set_of_broken_pictures_fails_with_the_last_of_them(make_shards: Calla
     config = _config(root)
     chunks = data.Chunks(0, 1, batch_size=4, rank=0, world=1)
     with pytest.raises(ShardError, match=r"one after the other cannot be read; the last: .*cannot be decoded"):
-        list(data.read_batches(_reader(data.open_pool(config), config, _tokenize), chunks, workers=0, pin_memory=False))
+        list(data.read_batches(_reader(open_pool(config), config, _tokenize), chunks, workers=0, pin_memory=False))
 
 
 def test_tars_from_elsewhere_are_read_with_their_text(make_shards: Callable[..., Path]) -> None:
     root = make_shards(num_records=24)
     config = _config(str(root / "train" / "*.tar"), captions={"draw": "default"})
-    batch = _reader(data.open_pool(config), config, list)[range(4)]
+    batch = _reader(open_pool(config), config, list)[range(4)]
     texts = {record.key: record.captions[0].text for record in open_shards(root, "train").records()}
     assert batch.tokens == [texts[key] for key in batch.keys]

@@ -9,20 +9,20 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
 from iconoclip import models, provenance
-from iconoclip.errors import ConfigError, IconoclipError, ShardError
+from iconoclip.errors import IconoclipError, ShardError
 
-from . import checkpoint, data, optim, towers, validation
+from . import checkpoint, data, optim, record, towers, validation
 from .checkpoint import TrainerState
-from .config import RESUME_FREE, TrainConfig
+from .config import TrainConfig
 from .energy import EnergyMeter
 from .journal import Journal, Stopwatch
 from .pictures import PictureReader
+from .pool import Pool, num_folds, open_pool
 from .processes import Processes, start
 from .step import MicroBatch, backward
 
@@ -41,7 +41,7 @@ def run_training(config: TrainConfig) -> Path:
     with start(config) as processes:
         if config.fold != "all":
             return _train(config, processes)
-        for fold in range(data.num_folds(config)):
+        for fold in range(num_folds(config)):
             update = {"fold": fold, "out": config.out / f"fold-{fold}"}
             _train(config.model_copy(update=update), processes)
             if processes.stop_requested:
@@ -55,7 +55,7 @@ class _Run:
 
     config: TrainConfig
     processes: Processes
-    pool: data.Pool
+    pool: Pool
     model: models.Model
     wrapped: nn.Module
     optimizer: torch.optim.AdamW
@@ -80,7 +80,7 @@ def _train(config: TrainConfig, processes: Processes) -> Path:
             log.info("%s: finished already, %s steps; nothing to do", config.out, f"{run.total_steps:,}")
             return config.out
         held_out = processes.on_main(lambda: validation.open_held_out(config))
-        record = processes.on_main(lambda: _open_record(run))
+        run_json = _open_record(run) if processes.is_main else None
         with Journal(config.out, processes, config.log, total_steps=run.total_steps) as journal:
             journal.open_wandb(config.out.name, config.to_json())
             journal.cut_back(run.state.step)
@@ -88,15 +88,15 @@ def _train(config: TrainConfig, processes: Processes) -> Path:
             try:
                 _loop(run, journal, held_out)
             finally:
-                if processes.is_main:
-                    _close_record(run, record, energy)
+                if run_json is not None:
+                    run_json.close(run.state, energy)
             journal.say(f"{config.out}: {_ending(run)}")
     return config.out
 
 
 def _prepare(config: TrainConfig, processes: Processes) -> _Run:
     """Open the data, build or restore the model, wrap it; the same on every process."""
-    pool = data.open_pool(config)
+    pool = open_pool(config)
     total = config.samples if config.samples is not None else math.ceil((config.epochs or 0) * pool.num_samples)
     total_steps = math.ceil(total / config.batch_size)
     with processes.accelerator.local_main_process_first():  # one download per machine
@@ -120,7 +120,7 @@ def _prepare(config: TrainConfig, processes: Processes) -> _Run:
     model.module.to(processes.device)
     optimizer = optim.make_optimizer(model.module, config.optim)
     processes.on_main(lambda: _check_disk(config, model))
-    state = processes.on_main(lambda: _resume_state(config, fresh))
+    state = processes.on_main(lambda: record.resume_state(config, fresh))
     if state.step:
         folder = checkpoint.latest(config.out)
         assert folder is not None
@@ -323,46 +323,6 @@ def _save(run: _Run, journal: Journal, *, is_best: bool) -> None:
     journal.say(f"saved {folder}")
 
 
-def _resume_state(config: TrainConfig, fresh: TrainerState) -> TrainerState:
-    """State of the last checkpoint if there is one, else ``fresh``; refuses to go on as another run."""
-    checkpoint.remove_partial(config.out)
-    folder = checkpoint.latest(config.out)
-    if folder is None:
-        return fresh
-    state = checkpoint.read_state(folder)
-    allowed = (*RESUME_FREE, *config.resume.allow)
-    lines = [
-        f"  {name}: was {old!r}, is {new!r}"
-        for name, old, new in _differences(state.config, fresh.config)
-        if not any(name == free or name.startswith(f"{free}.") for free in allowed)
-    ]
-    if state.data_sha256 != fresh.data_sha256 and "data" not in allowed:
-        lines.append("  data: the shards hold other samples than when the run began")
-    if state.base_weights_sha256 != fresh.base_weights_sha256 and "model" not in allowed:
-        lines.append("  model: the weights it starts from are others than when the run began")
-    if lines:
-        raise ConfigError(
-            "\n".join(
-                [
-                    f"{config.out}: holds another run; give another `out`, or name in resume.allow what may differ",
-                    *lines,
-                ]
-            )
-        )
-    log.info("%s: going on after step %s", config.out, f"{state.step:,}")
-    return replace(state, config=fresh.config, data_sha256=fresh.data_sha256, num_processes=fresh.num_processes)
-
-
-def _differences(old: dict[str, Any], new: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    """Yield (dotted name, old value, new value) wherever two configurations differ; what is not given is None."""
-    for key in sorted({*old, *new}):
-        before, after = old.get(key), new.get(key)
-        if isinstance(before, dict) and isinstance(after, dict):
-            yield from ((f"{key}.{name}", a, b) for name, a, b in _differences(before, after))
-        elif before != after:
-            yield key, before, after
-
-
 def _check_disk(config: TrainConfig, model: models.Model) -> None:
     needed = (config.checkpoint.keep + 2) * checkpoint.num_bytes(
         model.module
@@ -375,66 +335,15 @@ def _check_disk(config: TrainConfig, model: models.Model) -> None:
         )
 
 
-def _open_record(run: _Run) -> dict[str, Any]:
-    """Write run.json before work starts; a continued run keeps what earlier sessions wrote."""
-    config, state = run.config, run.state
-    parameters = list(run.model.module.parameters())
-    record = provenance.describe_run(
-        config,
-        status="running",
-        model={
-            "name": run.model.name,
-            "weights_sha256": state.base_weights_sha256,
-            "num_parameters": sum(p.numel() for p in parameters),
-            "num_trained": sum(p.numel() for p in parameters if p.requires_grad),
-        },
-        data=data.manifests(config),
-        data_sha256=state.data_sha256,
+def _open_record(run: _Run) -> record.RunRecord:
+    return record.RunRecord(
+        run.config,
+        run.model,
+        run.state,
         num_samples=run.pool.num_samples,
         total_steps=run.total_steps,
-        total_samples=run.total_steps * config.batch_size,
+        device=run.processes.device,
     )
-    earlier = _earlier_sessions(config.out) if state.step else []
-    session = {
-        "started": record["started"],
-        "first_step": state.step,
-        "num_processes": run.processes.world,
-        "device": str(run.processes.device),
-        "num_threads": torch.get_num_threads(),
-    }
-    record["sessions"] = [*earlier, session]
-    record["started"] = record["sessions"][0]["started"]
-    provenance.write_run(config.out, record)
-    return record
-
-
-def _earlier_sessions(out: Path) -> list[dict[str, Any]]:
-    import json
-
-    try:
-        return list(json.loads((out / "run.json").read_text(encoding="utf-8"))["sessions"])
-    except (OSError, ValueError, KeyError):
-        return []
-
-
-def _close_record(run: _Run, record: dict[str, Any], energy: EnergyMeter) -> None:
-    """Write how far the run came and what it took."""
-    state, sessions = run.state, record["sessions"]
-    sessions[-1] |= {"ended": provenance.utc_now(), "last_step": state.step, **energy.read()}
-    methods = {session.get("energy_method") for session in sessions}
-    record |= {
-        "status": "finished" if state.step >= run.total_steps else "stopped",
-        "ended": sessions[-1]["ended"],
-        "seconds": round(state.seconds, 1),
-        "step": state.step,
-        "samples_seen": state.samples_seen,
-        "num_corrupt": state.num_corrupt,
-        "best_step": state.best_step,
-        "best_score": state.best_score,
-        "kwh": round(sum(session.get("kwh", 0.0) for session in sessions), 9),
-        "energy_method": "measured" if methods == {"measured"} else "estimated",
-    }
-    provenance.write_run(run.config.out, record)
 
 
 def _describe(run: _Run) -> str:
