@@ -109,18 +109,23 @@ class Evaluated:
     primary: list[tuple[str, str, str]] = field(default_factory=list)
 
     def corrected(self) -> list[ComparisonRow]:
-        """Comparisons with Holm's correction: over the headlines (primary metric, all queries), and over the rest."""
+        """Comparisons with Holm's correction: the headlines are one family, all the rest another.
+
+        Headlines compare a model with the first model on a primary metric over all queries; that a model also beats
+        what is free is asked of the interval, not of another test.
+        """
         keys = set(self.primary)
         rows = list(self.comparisons)
         for is_headline in (True, False):
-            chosen = [
-                i
-                for i, row in enumerate(rows)
-                if (row.slice == "all" and (row.benchmark, row.task, row.metric) in keys) is is_headline
-            ]
+            chosen = [i for i, row in enumerate(rows) if self._is_headline(row, keys) is is_headline]
             for i, p in zip(chosen, holm([rows[i].p for i in chosen]), strict=True):
                 rows[i] = replace(rows[i], p_holm=p)
         return rows
+
+    @staticmethod
+    def _is_headline(row: ComparisonRow, keys: set[tuple[str, str, str]]) -> bool:
+        is_primary = row.slice == "all" and (row.benchmark, row.task, row.metric) in keys
+        return is_primary and not row.model_a.startswith(BASELINE)
 
 
 def evaluate_task(

@@ -127,3 +127,20 @@ def test_same_object_ranks_each_collection_by_itself(make_shards, tmp_path: Path
         assert len(sources) == 1
         # prints lie in train/ and are tested by folds, photos in test/.
         assert (fold is None) == (sources == {"photos"})
+
+
+def test_only_draughtsmen_of_other_folds_are_known(make_shards, tmp_path: Path):
+    from eval.benchmarks.document_retrieval import _known_draughtsmen
+
+    root = make_shards(tmp_path / "shards", num_records=60)
+    pictures = EvalData(root).heldout(["prints"])
+    folds = pictures.folds
+    other = next(position for position, fold in enumerate(folds) if fold != folds[0])
+    names = ["A", *[""] * (len(folds) - 1)]
+    names[other] = "A"
+    alone = next(position for position in range(1, len(folds)) if position != other)
+    names[alone] = "B"
+    records = tuple(replace(r, creator=name) for r, name in zip(pictures.records, names, strict=True))
+    known = _known_draughtsmen(replace(pictures, records=records))
+    # A is held in two folds and can be learnt; B occurs in the fold that is tested alone.
+    assert (known[0], known[other], known[alone]) == ("A", "A", "")

@@ -12,7 +12,7 @@ from PIL import Image
 from eval.data import Pictures
 from eval.tasks import _ranking
 from eval.tasks._gallery import Gallery
-from eval.tasks._ranking import collection_only, rank_gallery
+from eval.tasks._ranking import group_only, rank_gallery
 from eval.tasks.base import SAMPLE_COLUMNS
 from eval.tasks.classification import Classification, class_weights
 from eval.tasks.image_retrieval import ImageRetrieval
@@ -153,7 +153,7 @@ def test_pictures_that_cannot_be_told_apart_are_misses():
 def test_collection_only_baseline_by_hand():
     # Collections of 4 and 2: hit rate@1 is 1/4 for four queries and 1/2 for two, together 2/6 = 2 collections / 6.
     sources = ["a"] * 4 + ["b"] * 2
-    found = collection_only(sources, sources, [np.array([i]) for i in range(6)], (1, 3))
+    found = group_only(sources, sources, [np.array([i]) for i in range(6)], (1, 3))
     assert found.hits[1].tolist() == [0.25] * 4 + [0.5] * 2
     assert found.hits[1].mean() == pytest.approx(2 / 6)
     assert found.hits[3].tolist() == [0.75] * 4 + [1, 1]
@@ -167,7 +167,7 @@ def test_collection_only_baseline_of_the_pooled_real_test_is_six_and_thirty_eigh
     eligible = (448, 472, 137, 100, 21, 48, 50, 80, 13, 10, 20, 5)
     sources = [str(i) for i, count in enumerate(eligible) for _ in range(math.ceil(0.15 * count))]
     sources += ["12"] * 10 + ["13"] * 8
-    found = collection_only(sources, sources, [np.array([i]) for i in range(len(sources))], (1, 10))
+    found = group_only(sources, sources, [np.array([i]) for i in range(len(sources))], (1, 10))
     assert found.hits[1].mean() == pytest.approx(0.06, abs=0.01)
     assert found.hits[10].mean() == pytest.approx(0.38, abs=0.05)
 

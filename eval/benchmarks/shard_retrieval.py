@@ -58,6 +58,7 @@ class ShardRetrieval(Benchmark):
             )
         if self.limit is not None:
             pictures = _take(pictures, with_text, self.limit, self.seed)
+        sources = tuple(record.source for record in pictures.records)
         task = Retrieval(
             pictures=pictures,
             galleries=build_galleries(
@@ -70,7 +71,7 @@ class ShardRetrieval(Benchmark):
             ks=tuple(self.ks),
             primary=f"text_to_image/{self.primary}",
             average_strata=self.gallery == "collection",
-            with_collection_baseline=self.gallery == "pool" and len({r.source for r in pictures.records}) > 1,
+            group_baselines={"collection_only": sources} if self.gallery == "pool" and len(set(sources)) > 1 else {},
             novelty=(lambda p: _novelty(data, pictures, p)) if self.novelty else None,
         )
         return Prepared(pictures, (task,))

@@ -1,5 +1,6 @@
 """Rank galleries in chunks, so that no full matrix of queries x gallery is ever held."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -84,34 +85,34 @@ def nearest(similarity_qG: np.ndarray, count: int) -> np.ndarray:
     return np.argsort(-similarity_qG, axis=1, kind="stable")[:, :count]
 
 
-def collection_only(
-    query_sources: Sequence[str],
-    column_sources: Sequence[str],
+def group_only(
+    query_groups: Sequence[str],
+    column_groups: Sequence[str],
     positives: Sequence[np.ndarray],
     ks: Sequence[int],
 ) -> Ranks:
-    """Expected hits and ranks of a model that puts the query's collection first and has it in random order.
+    """Expected hits and ranks of a model that knows groups alone: the query's group first, in random order.
 
-    Example: a collection of 5 pictures, one of them right, gives hit rate@1 of 1/5 and rank 3 on average, whatever else
-    is in the gallery. Recalls are not computed.
+    Example: a group (collection, draughtsman) of 5 pictures, one of them right, gives hit rate@1 of 1/5 and rank 3 on
+    average, whatever else is in the gallery. Recalls are not computed.
     """
-    size = {source: list(column_sources).count(source) for source in set(column_sources)}
+    size = Counter(column_groups)
     inside = [
-        sum(column_sources[column] == source for column in columns)
-        for source, columns in zip(query_sources, positives, strict=True)
+        sum(column_groups[column] == group for column in columns)
+        for group, columns in zip(query_groups, positives, strict=True)
     ]
     hits = {
         k: np.array(
-            [metrics.chance_hit_rate(size.get(s, 0), n, k) for s, n in zip(query_sources, inside, strict=True)],
+            [metrics.chance_hit_rate(size[s], n, k) for s, n in zip(query_groups, inside, strict=True)],
             dtype=np.float64,
         )
         for k in ks
     }
     right = np.array([len(columns) for columns in positives], dtype=np.int64)
-    wrong = len(column_sources) - right
+    wrong = len(column_groups) - right
     ranks = []
-    for source, total, mine, all_wrong in zip(query_sources, right, inside, wrong, strict=True):
-        wrong_inside = size.get(source, 0) - mine
+    for group, total, mine, all_wrong in zip(query_groups, right, inside, wrong, strict=True):
+        wrong_inside = size[group] - mine
         behind = metrics.chance_rank(all_wrong - wrong_inside, total) - 1
         ranks.append(metrics.chance_rank(wrong_inside, mine) if mine else 1 + wrong_inside + behind)
     unknown = np.full(len(right), np.nan)

@@ -15,7 +15,7 @@ from iconoclip import metrics
 
 from ..data import Pictures
 from ._gallery import Gallery, Positives, Side, image_queries, text_queries
-from ._ranking import Ranks, collection_only, join_ranks, rank_gallery
+from ._ranking import Ranks, group_only, join_ranks, rank_gallery
 from .base import NUM_TOP, Embedder, Measure, Need, Queries, Scores, masks, sample_row
 
 Direction = Literal["text_to_image", "image_to_text"]
@@ -27,6 +27,7 @@ class Retrieval:
 
     ``novelty`` says of a picture whether it is a ``new_page`` or a ``new_work``. ``average_strata`` makes the figures
     means over strata; strata that are too small to be scored are left out of them and printed by their count.
+    ``group_baselines`` gives, by name, a group of each picture: what a model reaches that knows nothing else.
     ``paired_languages`` (a, b) adds the difference a less b on the pictures that have a caption in both.
     """
 
@@ -37,7 +38,7 @@ class Retrieval:
     ks: tuple[int, ...] = (1, 5, 10)
     primary: str = "text_to_image/hit_rate@1"
     average_strata: bool = False
-    with_collection_baseline: bool = False
+    group_baselines: dict[str, tuple[str, ...]] = field(default_factory=dict)
     novelty: Callable[[int], str] | None = None
     paired_languages: tuple[str, str] | None = None
     directions: tuple[Direction, ...] = ("text_to_image", "image_to_text")
@@ -73,20 +74,23 @@ class Retrieval:
         return Scores(tuple(measures), rows)
 
     def baselines(self) -> dict[str, Scores]:
-        """For pooled galleries the model that knows of a picture only which collection it is from, computed exactly."""
-        if not self.with_collection_baseline:
-            return {}
+        """Models that know of a picture only its group, such as its collection; computed exactly."""
+        return {name: self._group_baseline(groups) for name, groups in self.group_baselines.items()}
+
+    def _group_baseline(self, groups: tuple[str, ...]) -> Scores:
         measures = []
         for direction in self.directions:
-            parts = [
-                collection_only(side.sources, self._column_sources(direction, gallery), side.positives, self.ks)
-                for gallery, side in zip(self.galleries, self._sides[direction], strict=True)
-            ]
+            parts = []
+            for gallery, side in zip(self.galleries, self._sides[direction], strict=True):
+                of_picture = [groups[position] for position in gallery.positions]
+                of_text = [of_picture[owners[0]] for owners in gallery.owners]
+                asking, searched = (of_text, of_picture) if direction == "text_to_image" else (of_picture, of_text)
+                parts.append(group_only(asking, searched, side.positives, self.ks))
             found = self._measures(direction, join_ranks(parts))
             measures += [
                 m for m in found if m.metric.rpartition("/")[2].startswith(("hit_rate", "mean_percentile_rank"))
             ]
-        return {"collection_only": Scores(tuple(measures))}
+        return Scores(tuple(m for m in measures if "_minus_" not in m.metric))
 
     @cached_property
     def _sides(self) -> dict[Direction, list[Side]]:
@@ -97,10 +101,6 @@ class Retrieval:
             ]
             for direction in self.directions
         }
-
-    def _column_sources(self, direction: Direction, gallery: Gallery) -> list[str]:
-        places = range(len(gallery.positions)) if direction == "text_to_image" else [o[0] for o in gallery.owners]
-        return [self.pictures.records[gallery.positions[place]].source for place in places]
 
     @cached_property
     def _queries(self) -> dict[Direction, tuple[Queries, np.ndarray]]:
