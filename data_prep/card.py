@@ -155,8 +155,8 @@ def _rejections(rejected: Sequence[Rejection]) -> str:
 
 def _how(config: PrepConfig, summary: PrepSummary) -> str:
     near = summary.near_duplicates
-    folds = [name for name, source in config.collections.items() if source.resolved_holdout == "folds"]
-    pages = [name for name, source in config.collections.items() if source.resolved_holdout == "work_and_page"]
+    folds = [name for name, source in config.collections.items() if source.is_tested_by_folds]
+    pages = [name for name, source in config.collections.items() if source.resolved_holdout.endswith("_and_page")]
     lines = [
         f"- Pictures: upright (EXIF and stated turns), sRGB, RGB, longer side at most {config.image.max_px} px, JPEG "
         f"quality {config.image.quality}; metadata of the files removed.",
@@ -168,7 +168,7 @@ def _how(config: PrepConfig, summary: PrepSummary) -> str:
     if pages:
         lines.append(f"- Single pages of known works are held out as well in: {', '.join(pages)}.")
     if folds:
-        lines.append(f"- For cross-fitting in {config.split.folds} folds, all in train: {', '.join(folds)}.")
+        lines.append(f"- In train for cross-fitting in {config.split.folds} folds of works: {', '.join(folds)}.")
     if summary.num_overrides:
         lines.append(f"- A curator overrode {summary.num_overrides:,} records.")
     return "\n".join([*lines, "- `manifest.json` holds the configuration, its hash and the versions of the software."])

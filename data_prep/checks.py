@@ -109,10 +109,10 @@ def _check_collections(records: Sequence[Record], config: PrepConfig) -> Iterabl
 def _check_languages(records: Sequence[Record], config: PrepConfig) -> Iterable[str]:
     sides: dict[str, set[str]] = {}
     for record in records:
-        holdout = config.collections[record.source].resolved_holdout
-        if holdout == "none":
+        source = config.collections[record.source]
+        if source.resolved_holdout == "none":
             continue  # the configuration says so: train only, or evaluation only
-        here = {TRAIN, TEST} if holdout == "folds" else {record.split}
+        here = {TRAIN, TEST} if source.is_tested_by_folds else {record.split}
         for caption in record.captions:
             sides.setdefault(caption.lang, set()).update(here)
     for lang, found in sorted(sides.items()):

@@ -297,7 +297,7 @@ def _remove_stale(out: Path, shards: Sequence[ShardInfo]) -> None:
 
 
 def _write_manifest(config: PrepConfig, plan: Plan, shards: Sequence[ShardInfo], summary: PrepSummary) -> None:
-    folds = [name for name, source in config.collections.items() if source.resolved_holdout == "folds"]
+    folds = [name for name, source in config.collections.items() if source.is_tested_by_folds]
     Manifest(
         shards=tuple(shards),
         config_sha256=config.content_sha256(),

@@ -72,17 +72,17 @@ def _split_of(record: Record, config: PrepConfig, wanted: Mapping[str, str]) -> 
     if record.work_group in wanted:
         return wanted[record.work_group]
     holdout = source.resolved_holdout
+    # Near-duplicates of a page go with it: else the "new page" would have been seen.
+    page = split_of_work(record.dup_group or record.key, config.split, salt=f"page:{config.split.salt}")
     if holdout in ("none", "folds"):
         return TRAIN
-    split = split_of_work(record.work_group, config.split)
-    if holdout == "work_and_page" and split == TRAIN:
-        # Near-duplicates of a page go with it: else the "new page" would have been seen.
-        page = record.dup_group or record.key
-        return TEST if unit_hash(page, f"page:{config.split.salt}") < config.split.test else TRAIN
-    return split
+    if holdout == "folds_and_page":
+        return page
+    split = split_of_work(record.work_group, config.split, salt=config.split.salt)
+    return TEST if holdout == "work_and_page" and split == TRAIN and page == TEST else split
 
 
-def split_of_work(work_group: str, config: SplitConfig) -> str:
-    """``test`` for the lowest hashes, then ``val``, else ``train``."""
-    number = unit_hash(work_group, config.salt)
+def split_of_work(work_group: str, config: SplitConfig, *, salt: str) -> str:
+    """``test`` for the lowest hashes of the work (or page) with the salt, then ``val``, else ``train``."""
+    number = unit_hash(work_group, salt)
     return TEST if number < config.test else VAL if number < config.test + config.val else TRAIN

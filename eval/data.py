@@ -14,6 +14,8 @@ from iconoclip.files import sha256_json
 from iconoclip.records import Record, fold_of
 from iconoclip.shards import Manifest, ShardSet, ledger_name, open_shards
 
+_RUN_OUTSIDE_FOLDS = 0
+
 
 @dataclass(frozen=True)
 class Pictures:
@@ -103,6 +105,11 @@ class EvalData:
         """Works of which at least one picture is in train/."""
         return frozenset(record.work_group for record in self._train_records())
 
+    def is_known_work(self, record: Record) -> bool:
+        """Whether the run that scores pictures outside the folds (that of fold 0) has seen the record's work."""
+        left_out = record.source in self.fold_sources and self.fold(record) == _RUN_OUTSIDE_FOLDS
+        return record.work_group in self.train_works and not left_out
+
     @cached_property
     def train_words(self) -> frozenset[str]:
         """Words of all captions that training can see."""
@@ -119,11 +126,14 @@ class EvalData:
         A fold collection gives all its pictures, each with its fold; an evaluation collection all; any other its test
         split.
 
+        ``sources`` empty means all.
+
         Raises:
             EvaluationError: a collection is in none of them.
         """
         chosen = []
-        for source in sources:
+        tested = {record.source for record in self.records("test")} if "test" in self.splits else set()
+        for source in sources or sorted(self.fold_sources | tested):
             if source in self.fold_sources:
                 chosen.append(("train", source))
                 continue

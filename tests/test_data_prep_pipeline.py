@@ -309,6 +309,17 @@ def test_folds_stay_in_train_and_are_named_in_the_manifest(tmp_path):
     assert len({fold_of(record.work_group, folds=5, salt="iconoclip-1") for record in records}) == 5
 
 
+def test_folds_may_be_joined_by_single_pages_set_aside_for_all_runs(tmp_path):
+    root = make_collection(tmp_path / "in" / "a").parent
+    collections = {"prints": collection("a/metadata.csv", holdout="folds_and_page")}
+    run_prep(make_config(root, tmp_path / "out", collections, split={"val": 0.2, "test": 0.3}))
+    assert Manifest.read(tmp_path / "out").holdout["fold_sources"] == ["prints"]
+    works = {s: {r.work_group for r in open_shards(tmp_path / "out", s).records()} for s in ("train", "val", "test")}
+    # pages, not works, are set aside: most works of the test pages are known to some run
+    assert len(works["test"] & works["train"]) > len(works["test"]) / 2
+    assert len(works["val"] & works["train"]) > len(works["val"]) / 2
+
+
 def test_single_pages_of_known_works_are_held_out_too(tmp_path):
     root = make_collection(tmp_path / "in" / "a").parent
     collections = {"prints": collection("a/metadata.csv", holdout="work_and_page")}

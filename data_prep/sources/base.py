@@ -16,7 +16,7 @@ from iconoclip.config import Config
 from iconoclip.records import Record, RejectReason
 
 Use = Literal["train", "evaluate", "both"]
-Holdout = Literal["work", "work_and_page", "folds", "none"]
+Holdout = Literal["work", "work_and_page", "folds", "folds_and_page", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +94,9 @@ class Assumption(Config):
 class Source(Config):
     """A collection: where its records come from, what they may be used for, and how works are set apart.
 
-    ``use: both`` trains and tests (``holdout`` says how: whole works; whole works and single pages of known works; or
-    folds), ``train`` is never tested on, ``evaluate`` never trained on. ``near_duplicates: false`` compares files only:
-    for pictures that differ in what a grey thumbnail does not show.
+    ``use: both`` trains and tests (``holdout`` says how: whole works or folds of works; either may be joined by single
+    pages of known works), ``train`` is never tested on, ``evaluate`` never trained on. ``near_duplicates: false``
+    compares files only: for pictures that differ in what a grey thumbnail does not show.
     """
 
     kind: str
@@ -116,6 +116,11 @@ class Source(Config):
     def resolved_holdout(self) -> Holdout:
         """``work`` unless the configuration says otherwise."""
         return "none" if self.use != "both" else (self.holdout or "work")
+
+    @property
+    def is_tested_by_folds(self) -> bool:
+        """True where each run leaves out a fold of the collection's works instead of a part being set aside for all."""
+        return self.resolved_holdout in ("folds", "folds_and_page")
 
     @property
     def assumptions(self) -> tuple[Assumption, ...]:

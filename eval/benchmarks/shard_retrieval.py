@@ -1,6 +1,7 @@
 """Retrieval on any split of a shard set, pooled or within each collection.
 
-``{kind: shard_retrieval, split: test, gallery: collection}`` is the headline; ``sources: [potter]`` asks one of them.
+``{kind: shard_retrieval, split: heldout, gallery: collection}`` is the headline;
+``sources: [potter]`` asks one of them.
 """
 
 from typing import TYPE_CHECKING, Literal
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 class ShardRetrieval(Benchmark):
     """Text to image and image to text on the held-out pictures of a shard set.
 
+    ``split: heldout`` takes all that can be tested on: fold collections by folds, each fold with a gallery of its own
+    and scored by the run that left it out, other collections by their test split.
     ``captions``: ``default`` (one a picture), ``language`` (one of each language, a gallery for each), ``all``.
     ``positives``: right answers bear the same ``caption`` or belong to the same ``work``. ``gallery: collection`` ranks
     each collection by itself and averages over collections. ``limit`` keeps that many pictures, chosen by ``seed``.
@@ -49,7 +52,8 @@ class ShardRetrieval(Benchmark):
         from ..tasks.retrieval import Retrieval
         from ._galleries import build_galleries, captions_of
 
-        pictures = data.pictures(self.split, self.sources)
+        by_folds = self.split == "heldout"
+        pictures = data.heldout(self.sources) if by_folds else data.pictures(self.split, self.sources)
         with_text = [p for p in range(len(pictures)) if captions_of(pictures, p, self.captions, self.languages)]
         if not with_text:
             raise EvaluationError(
@@ -88,4 +92,4 @@ def _take(pictures: "Pictures", positions: list[int], limit: int, seed: int) -> 
 
 
 def _novelty(data: "EvalData", pictures: "Pictures", position: int) -> str:
-    return "new_page" if pictures.records[position].work_group in data.train_works else "new_work"
+    return "new_page" if data.is_known_work(pictures.records[position]) else "new_work"
