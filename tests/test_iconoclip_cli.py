@@ -76,17 +76,23 @@ def test_a_bug_of_ours_shows_its_traceback_and_exits_1(tmp_path: Path) -> None:
     assert done.stderr.rstrip().endswith("ZeroDivisionError: division by zero")
 
 
-def test_a_failed_check_exits_2_and_an_interrupt_130(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_check_exits_2(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("verb: train\n")
-    assert iconoclip("check", "a.yaml", cwd=tmp_path).returncode == 2
+    done = iconoclip("check", "a.yaml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout.startswith("a.yaml: ")
 
-    def interrupt() -> None:
-        raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "app", interrupt)
-    with pytest.raises(SystemExit) as caught:
-        cli.main()
-    assert caught.value.code == 130
+def test_ctrl_c_is_one_line_and_exit_130(tmp_path: Path) -> None:
+    code = (
+        "from iconoclip import cli, doctor\n"
+        "import os, signal, sys; sys.argv = ['iconoclip', 'doctor']\n"
+        "doctor.examine = lambda: os.kill(os.getpid(), signal.SIGINT)\n"
+        "cli.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 130
+    assert done.stderr.strip() == "stopped; run the same command again to go on"
 
 
 def test_a_foreign_train_py_is_refused_by_name(tmp_path: Path) -> None:
