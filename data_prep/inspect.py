@@ -5,6 +5,7 @@ and institution, captions by language, centuries, rights, reject reasons, and wh
 """
 
 import io
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,6 +81,8 @@ def _count(tally: Tally, split: str, part: ShardSet) -> None:
 def read_record(part: ShardSet, position: int) -> Record | None:
     """The record of a sample; None if its ``.json`` is not what a shard of ours or a webdataset holds."""
     try:
+        if "json" in part.extensions(position):
+            json.loads(part.read(position, "json"))  # `record` makes do without it; a person wants to know
         return part.record(position)
     except (ValueError, TypeError, KeyError):
         return None
