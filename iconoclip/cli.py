@@ -72,7 +72,7 @@ def demo(
     print(f"1/3 prep: drawing a collection of shields into {shards}")
     print(run_prep(PrepConfig.load(here / "prep.yaml", [f"out={shards}"])).to_text())
     print(f"2/3 train: a small model from random weights into {run}")
-    overrides = [f"out={run}", f"data.0.path={shards}", f"seed={seed}"]
+    overrides = [f"out={run}", f"data={shards}", f"validation.path={shards}", f"seed={seed}"]
     run_training(TrainConfig.load(here / "train.yaml", overrides))
     print("3/3 eval: untrained against trained on shields it has never seen")
     overrides = [f"out={results}", f"shards={shards}", f"models.1={run}"]
