@@ -108,7 +108,7 @@ def test_a_run_that_stopped_and_went_on_equals_one_that_did_not(write_config: Ca
     whole = run_training(TrainConfig.load(write_config("whole")))
     parts = write_config("parts")
     for stop_after in (3, 5, None):
-        overrides = [f"stop_after={stop_after}"] if stop_after else ["log.every=1", "checkpoint.every=100", "workers=1"]
+        overrides = [f"stop_after={stop_after}"] if stop_after else ["log.every=1", "checkpoint.every=100"]
         run = run_training(TrainConfig.load(parts, overrides))
     assert _steps(run) == _steps(whole)
     assert _sha(run) == _sha(whole)
