@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from iconoclip import models
+from iconoclip import models, plugins
 from iconoclip.errors import ModelError
 from train import towers
 from train.config import FreezeConfig
+from train.losses.base import Loss
+from train.step import MicroBatch, backward
 
 
 def _trained(model: models.Model) -> set[str]:
@@ -95,3 +97,23 @@ def test_pixels_are_normalised_as_in_evaluation(tiny_model_dir: Path, make_jpeg:
     with torch.no_grad():
         theirs = model.module.encode_image(model.preprocess(image)[None], normalize=True)
     assert torch.allclose(ours[0], theirs, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["clip", "siglip2", "xlm_roberta"])
+@pytest.mark.parametrize("freeze", [{}, {"image": True}, {"text": True}, {"token_table": True, "text_blocks": 1}])
+def test_every_trained_weight_gets_a_gradient(kind: str, freeze: dict, model_dirs: Callable[[str], Path]) -> None:
+    # DistributedDataParallel waits for the gradient of every weight that asks for one.
+    model = models.load(str(model_dirs(kind)))
+    frozen = FreezeConfig(**freeze)
+    loss = plugins.load("train.losses", "sigmoid" if kind == "siglip2" else "softmax", Loss)
+    towers.give_bias(model, uses_bias=loss.uses_bias)
+    towers.freeze_parts(model, frozen)
+    wrapped = towers.Towers(model, frozen).train()
+    size = model.image_size
+    images = torch.arange(4 * 3 * size * size).reshape(4, 3, size, size).to(torch.uint8)
+    tokens = model.tokenizer(["a lion", "a ship", "a tower", "an eagle"])
+    groups = torch.arange(12).reshape(4, 3)
+    chosen = loss.model_validate({"kind": "sigmoid" if kind == "siglip2" else "softmax"})
+    backward(chosen, wrapped, [MicroBatch(images, tokens)], groups_LC=groups, rank=0, seed=0, step=0)
+    without = [name for name, p in model.module.named_parameters() if p.requires_grad and p.grad is None]
+    assert not without

@@ -141,12 +141,12 @@ class _LiveLine:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
         self._progress = Progress(
-            TextColumn("training"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=12),
             MofNCompleteColumn(),
             TextColumn("{task.fields[text]}"),
             console=Console(stderr=True),
             transient=True,
+            refresh_per_second=2,
         )
         self._task = self._progress.add_task("", total=total_steps, text="first batch …")
 
@@ -160,4 +160,4 @@ class _LiveLine:
         self._progress.update(self._task, completed=step, text=text)
 
     def say(self, text: str) -> None:
-        self._progress.console.print(f"[dim]{time.strftime('%H:%M:%S')}[/dim] {text}", highlight=False)
+        self._progress.console.print(f"{time.strftime('%H:%M:%S')} {text}", highlight=False, markup=False)

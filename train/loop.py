@@ -283,7 +283,7 @@ def _log_step(
         }
     )
     journal.show(
-        f"epoch {run.epoch:.2f}  loss {mean_loss:.4f}  lr {lr:.2e}  {speed['pairs_per_s']:,.0f} pairs/s  "
+        f"epoch {run.epoch:.2f}  loss {mean_loss:.3f}  {speed['pairs_per_s']:,.0f} pairs/s  "
         f"data wait {speed['data_wait_share']:.0%}  {_duration(speed['seconds_left'])} left",
         step=state.step,
     )
