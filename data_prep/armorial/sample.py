@@ -38,16 +38,16 @@ from .grammar import (
 Item = TypeVar("Item")
 _MAX_TRIES = 2000
 
-# Shares of a hundred; charges on a plain field first, as in the early rolls.
+# Shares of a hundred; most shields bear an ordinary with charges, so that they differ in more than two tinctures.
 _PATTERNS = (
-    ("charges", 38),
-    ("around", 19),
-    ("with", 8),
-    ("on", 10),
+    ("charges", 16),
+    ("around", 32),
+    ("with", 10),
+    ("on", 16),
     ("party_charge", 9),
     ("counterchanged", 4),
-    ("party_ordinary", 5),
-    ("ordinary", 4),
+    ("party_ordinary", 7),
+    ("ordinary", 3),
     ("party", 3),
 )
 _ARRANGEMENTS: tuple[Arrangement, ...] = (
