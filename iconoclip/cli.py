@@ -3,6 +3,7 @@
 Exit codes: 0 done, 2 something the user can mend (one line on stderr), 1 a bug of ours (with its traceback).
 """
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -74,8 +75,10 @@ def demo(
     print(f"2/3 train: a small model from random weights into {run}")
     overrides = [f"out={run}", f"data={shards}", f"validation.path={shards}", f"seed={seed}"]
     run_training(TrainConfig.load(here / "train.yaml", overrides))
+    if json.loads((run / "run.json").read_text(encoding="utf-8"))["status"] != "finished":
+        raise typer.Exit(_INTERRUPTED)  # a signal ended the training with a checkpoint
     print("3/3 eval: untrained against trained on shields it has never seen")
-    overrides = [f"out={results}", f"shards={shards}", f"models.1={run}"]
+    overrides = [f"out={results}", f"shards={shards}", f"models.1.name={run}"]
     print(run_evaluation(EvalConfig.load(here / "eval.yaml", overrides)))
     shutil.copyfile(results / "report.html", out / "report.html")
     print(f"shards   {shards}\nmodel    {run / 'latest'}\nresults  {results}\nreport   {out / 'report.html'}")
