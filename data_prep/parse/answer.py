@@ -134,6 +134,8 @@ def _is_europeana_search(value: Any, first: Object) -> bool:
 
 
 def _is_info(_: Any, first: Object) -> bool:
+    if type_of(first) in ("Manifest", "Collection") or "sequences" in first:
+        return False  # the Internet Archive's manifests name the Image API as their context
     about = f"{first.get('@context')} {first.get('protocol')}"
     return "iiif.io/api/image" in about or "image-api" in about or type_of(first).startswith("ImageService")
 

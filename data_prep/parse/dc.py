@@ -7,18 +7,17 @@ neither a technique nor a reliable count. KB (1.4): ``dcx:illustration`` and res
 """
 
 import re
-from collections.abc import Iterable
 
-from ..rights import read_statement
-from .parsed import Creator, Parsed, ParseError, ParseReason, Statement, Text, View, number_views, unique, unique_texts
+from .parsed import Parsed, ParseError, ParseReason, Statement, Text, View, number_views, unique, unique_texts
+from .statements import statement
 from .text import (
     iconclass_of,
     is_credit_line,
     is_media_type,
     is_notation,
     is_procedural,
+    names_of,
     plain_text,
-    split_name,
 )
 from .urls import gallica_ark, gallica_page, image_service_of, image_url, is_picture, service_url, web_url
 from .xml import Element, attribute, children, language_of, local_name, read_language, text_of
@@ -27,15 +26,9 @@ _ADDRESS = re.compile(r"https?://[^\s<>\"\]]+")
 _TIMESTAMP = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d")
 # Fields that Dublin Core, its terms and KB's extension share a name for; others are read by these names too.
 _ADDRESS_FIELDS = (
-    "identifier",
-    "relation",
-    "source",
-    "hasFormat",
-    "hasVersion",
-    "URI",
-    "recordIdentifier",
-    "seeOnline",
-)
+    "identifier", "relation", "source", "hasFormat", "hasVersion", "URI", "recordIdentifier", "seeOnline",
+    "URL_gvn", "ppn",
+)  # fmt: skip
 _PICTURE_FIELDS = ("illustration", "thumbnail", "isShownBy", "object", "image")
 
 
@@ -97,7 +90,7 @@ def parse_dc(element: Element, *, identifier: str = "", format_name: str = "oai_
         subjects=unique([text for text in fields.values("subject") if not text.startswith(("http://", "https://"))]),
         iconclass=_iconclass(fields),
         series=unique_texts([Text(t.text, t.lang, t.source, "series") for t in fields.texts("isPartOf", "collection")]),
-        rights=rights_of(fields.texts("rights", "license", "accessRights", "rightsHolder", "permission")),
+        rights=_rights(fields),
         institution=next(iter(fields.values("dataProvider", "Institution", "provenance")), ""),
         languages=unique([read_language(text) for text in fields.values("language")]),
         landing_page=_landing_page(addresses, views),
@@ -107,25 +100,15 @@ def parse_dc(element: Element, *, identifier: str = "", format_name: str = "oai_
     )
 
 
-def names_of(texts: Iterable[str]) -> tuple[Creator, ...]:
-    """Names with roles, each once; ``Role: Name`` (KB) is turned round."""
-    found = []
-    for text in texts:
-        role, colon, name = text.partition(": ")
-        if colon and name and len(role) < 20 and role.isalpha():
-            found.append(Creator(name, role))
-        else:
-            found.append(split_name(text))
-    return tuple(creator for creator in dict.fromkeys(found) if creator.name)
-
-
-def rights_of(texts: Iterable[Text]) -> tuple[Statement, ...]:
+def _rights(fields: Fields) -> tuple[Statement, ...]:
     """Statements of the record. Which part they mean is not said in Dublin Core; they are taken for the picture's."""
-    return tuple(
-        dict.fromkeys(
-            Statement(text.text, read_statement(text.text).uri, "image", "record", text.source) for text in texts
-        )
-    )
+    found = []
+    for name in ("rights", "license", "accessRights", "rightsHolder", "permission"):
+        for each in fields.elements.get(name, ()):
+            raw = attribute(each, "resource") or text_of(each)
+            if raw:
+                found.append(statement(raw, "image", "record", f"dc:{name}"))
+    return tuple(dict.fromkeys(found))
 
 
 def _identifier(fields: Fields, addresses: list[str]) -> str:

@@ -10,10 +10,10 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from ..rights import read_statement
 from .edm_views import read_views
 from .parsed import Creator, Parsed, ParseError, ParseReason, Statement, Text, unique, unique_texts
 from .rdf import Graph, Node, Value, read_json_ld, read_rdf_xml
+from .statements import meaning_of, statement
 from .text import iconclass_of, is_credit_line, is_media_type, is_procedural, plain_text, split_name
 from .turtle import read_turtle
 from .urls import gallica_ark, gallica_page, web_url
@@ -145,12 +145,11 @@ def _gallica_manifest(cho: Node, aggregations: list[Node]) -> str:
 
 def _with_rights(parsed: Parsed, sources: list[Node], aggregations: list[Node]) -> Parsed:
     statements = [
-        Statement(raw, read_statement(raw).uri, "image", "aggregation", "edm:rights")
-        for raw in unique(_uris(aggregations, "edm:rights"))
+        statement(raw, "image", "aggregation", "edm:rights") for raw in unique(_uris(aggregations, "edm:rights"))
     ]
     notes = []
     for raw in unique([plain_text(text) for text in _uris([*sources, *aggregations], "dc:rights", "dcterms:rights")]):
-        found = read_statement(raw)
+        found = meaning_of(raw)
         # Beside edm:rights, dc:rights mostly names a holder ("Museum X"): that is an attribution and restricts nothing.
         if found.rights_class == "unknown" and not found.uri and statements and not raw.startswith("http"):
             notes.append(raw)

@@ -6,10 +6,10 @@ manifest (``dcterms:isReferencedBy``); a service is preferred, since it gives th
 
 from dataclasses import replace
 
-from ..rights import read_statement
 from .json import as_pixels
-from .parsed import Statement, Text, View, number_views, unique
+from .parsed import Text, View, number_views, unique
 from .rdf import Graph, Node
+from .statements import statement
 from .text import is_procedural, plain_text
 from .urls import image_service_of, image_url, is_picture, open_gallica, service_url, web_url
 
@@ -62,10 +62,7 @@ def _view(graph: Graph, address: str, kind: str, *, is_main: bool) -> View | Non
         height=as_pixels(node.text("ebucore:height")),
         mime=mime,
         texts=tuple(dict.fromkeys(texts)),
-        rights=tuple(
-            Statement(raw, read_statement(raw).uri, "image", "web_resource", "edm:rights")
-            for raw in unique(node.uris("edm:rights"))
-        ),
+        rights=tuple(statement(raw, "image", "web_resource", "edm:rights") for raw in unique(node.uris("edm:rights"))),
     )
 
 

@@ -9,11 +9,11 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from ..rights import read_statement
 from .edm import europeana_id, parse_graph
 from .json import Object, as_object, as_text, objects, strings
-from .parsed import Parsed, ParseError, ParseReason, Statement, Text, View, unique, unique_texts
+from .parsed import Parsed, ParseError, ParseReason, Text, View, unique, unique_texts
 from .rdf import Graph, Node, Value
+from .statements import statement
 from .text import iconclass_of, is_procedural, plain_text, split_name
 from .urls import gallica_ark, gallica_page, image_service_of, image_url, is_picture, service_url, web_url
 from .xml import read_language
@@ -84,10 +84,7 @@ def _read_item(item: Object) -> Parsed:
         techniques=tuple(_labels(item, "dctermsMedium", "dcFormat")),
         subjects=unique([*_labels(item, "dcSubject"), *_concepts(item, language)]),
         iconclass=unique([iconclass_of(uri) for uri in concepts]),
-        rights=tuple(
-            Statement(raw, read_statement(raw).uri, "image", "aggregation", "rights")
-            for raw in strings(item.get("rights"))
-        ),
+        rights=tuple(statement(raw, "image", "aggregation", "rights") for raw in strings(item.get("rights"))),
         institution=as_text(item.get("dataProvider")),
         languages=unique([read_language(text) for text in strings(item.get("dcLanguage"))]),
         metadata_language="" if language == "mul" else language,

@@ -10,12 +10,12 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from ..rights import read_statement
 from .iiif_values import id_of, links_of, metadata_fields, page_of, raw_texts, texts_of, type_of
 from .iiif_views import read_views
 from .json import Object, as_list, as_object, as_text
 from .parsed import Parsed, ParseError, ParseReason, RightsPlace, Statement, Text, unique, unique_texts
-from .text import iconclass_of, is_media_type, is_notation, is_procedural, plain_text, split_name
+from .statements import says_something, statement
+from .text import iconclass_of, is_media_type, is_notation, is_procedural, names_of
 from .urls import gallica_ark, gallica_page, open_gallica, web_url
 from .xml import read_language
 
@@ -41,8 +41,8 @@ def parse_manifest(value: Any, *, url: str = "") -> Parsed:
         format=_version(manifest),
         titles=_titles(manifest, fields),
         descriptions=_descriptions(manifest, fields),
-        creators=tuple(dict.fromkeys(split_name(text.text) for text in fields.get("creator", ()))),
-        contributors=tuple(dict.fromkeys(split_name(text.text) for text in fields.get("contributor", ()))),
+        creators=names_of(text.text for text in fields.get("creator", ())),
+        contributors=names_of(text.text for text in fields.get("contributor", ())),
         dates=unique([text.text for text in fields.get("date", ())]) or _nav_date(manifest),
         places=_words(fields, "place"),
         types=_words(fields, "type"),
@@ -53,7 +53,7 @@ def parse_manifest(value: Any, *, url: str = "") -> Parsed:
         attribution=_attribution(manifest),
         institution=_institution(manifest, fields),
         languages=unique([read_language(text) for text in _words(fields, "language")]),
-        landing_page=landing_page,
+        landing_page="" if landing_page in (own, url) else landing_page,
         manifest=gallica_page(ark)[2] if ark else open_gallica(web_url(own or url)),
         identifiers=unique([*_words(fields, "shelfmark"), ark]),
         links=tuple(links_of(manifest.get("seeAlso"))),
@@ -103,23 +103,15 @@ def statements_of(resource: Object, fields: dict[str, list[Text]], place: Rights
     found = []
     for name in ("rights", "license"):
         for raw, _ in raw_texts(resource.get(name)):
-            found.append(Statement(raw, read_statement(raw).uri, "image", place, name))
+            found.append(statement(raw, "image", place, name))
     for text in fields.get("rights", ()):
-        found.append(Statement(_with_address(text.text), read_statement(text.text).uri, "image", place, text.source))
+        found.append(statement(text.text, "image", place, text.source))
     required = as_object(resource.get("requiredStatement")).get("value")
     for name, value in (("attribution", resource.get("attribution")), ("requiredStatement", required)):
         for raw, _ in raw_texts(value):
-            statement = read_statement(raw)
-            if statement.uri or statement.rights_class != "unknown":
-                found.append(Statement(_with_address(raw), statement.uri, "image", place, name))
+            if says_something(raw):
+                found.append(statement(raw, "image", place, name))
     return tuple(dict.fromkeys(each for each in found if each.raw))
-
-
-def _with_address(raw: str) -> str:
-    """A sentence without its HTML, the address of its first anchor behind it: nothing of what was stated is lost."""
-    text = plain_text(raw)
-    anchor = re.search(r"href\s*=\s*[\"']?(https?://[^\"'\s>]+)", raw, re.I)
-    return f"{text} <{anchor[1]}>" if anchor and anchor[1] not in text else text
 
 
 def _attribution(manifest: Object) -> str:

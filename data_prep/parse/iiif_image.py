@@ -12,10 +12,10 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from ..rights import read_statement
 from .iiif_values import id_of
 from .json import Object, as_list, as_object, as_pixels, as_text, objects
 from .parsed import ParseError, ParseReason, Statement
+from .statements import statement
 from .urls import service_url
 
 DEFAULT_PX = 1024
@@ -105,9 +105,7 @@ def _read(info: Object, service: str) -> ImageInfo:
         max_area=next((size for each in limits if (size := _area(each.get("maxArea")))), None),
         features=frozenset(as_text(name) for name in features if as_text(name)),
         formats=tuple(dict.fromkeys(as_text(name) for name in formats if as_text(name))),
-        rights=(Statement(rights, read_statement(rights).uri, "image", "web_resource", "info.json:rights"),)
-        if rights
-        else (),
+        rights=(statement(rights, "image", "web_resource", "info.json:rights"),) if rights else (),
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from .iiif_labels import FIELDS
 from .json import Object, as_list, as_object, as_text, objects
-from .parsed import Text, unique_texts
+from .parsed import Text
 from .text import plain_text
 from .urls import service_url, web_url
 from .xml import read_language
@@ -26,11 +26,11 @@ def type_of(value: Any) -> str:
 
 def texts_of(value: Any, source: str = "") -> tuple[Text, ...]:
     """Texts of a string, a list, ``{"@value": .., "@language": ..}`` or a language map, without HTML."""
-    found = []
+    found: dict[str, Text] = {}
     for text, lang in raw_texts(value):
         if plain := plain_text(text):
-            found.append(Text(plain, lang, source))
-    return unique_texts(found)
+            found.setdefault(plain, Text(plain, lang, source))  # the BnF repeats French texts under "en"
+    return tuple(found.values())
 
 
 def raw_texts(value: Any, lang: str = "") -> list[tuple[str, str]]:
@@ -64,11 +64,11 @@ def metadata_fields(value: Any, source: str) -> dict[str, list[Text]]:
         field = next((FIELDS[name] for name in names if name in FIELDS), "")
         if field:
             label = f"{source}:{labels[0]}"
-            values = raw_texts(pair.get("value"))
-            clean = field != "rights"
-            found.setdefault(field, []).extend(
-                Text(text, lang, label) for raw, lang in values if (text := plain_text(raw) if clean else raw)
-            )
+            if field == "rights":
+                texts = [Text(raw, lang, label) for raw, lang in raw_texts(pair.get("value"))]
+            else:
+                texts = list(texts_of(pair.get("value"), label))
+            found.setdefault(field, []).extend(texts)
     return found
 
 

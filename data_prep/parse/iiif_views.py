@@ -8,11 +8,11 @@ page.
 from dataclasses import replace
 from typing import Any
 
-from ..rights import read_statement
-from .iiif_values import id_of, metadata_fields, raw_texts, service_address, texts_of, type_of
+from .iiif_image import best_image_url, service_info
+from .iiif_values import id_of, image_service, metadata_fields, raw_texts, service_address, texts_of, type_of
 from .json import Object, as_list, as_object, as_pixels, as_text, objects
 from .parsed import RightsPlace, Statement, Text, View
-from .text import plain_text
+from .statements import says_something, statement
 from .urls import image_service_of, image_url, is_picture, service_url, web_url
 
 _MAX_DEPTH = 6
@@ -96,12 +96,17 @@ def _picture(canvas: Object, resource: Object) -> View | None:
     is_image = kind == "Image" or bool(service) or is_picture(url, mime)
     if not (url or service) or not is_image:
         return None
+    width = as_pixels(resource.get("width")) or as_pixels(canvas.get("width"))
+    height = as_pixels(resource.get("height")) or as_pixels(canvas.get("height"))
+    if service and (not url or "#" in url):  # "manifest.json#/canvas/1/body" names the picture and is none
+        info = service_info(image_service(resource.get("service")), width=width, height=height)
+        url = best_image_url(info) if info.service else url
     fields = metadata_fields(canvas.get("metadata"), "canvas")
     return View(
         url=url,
         iiif_service=service,
-        width=as_pixels(resource.get("width")) or as_pixels(canvas.get("width")),
-        height=as_pixels(resource.get("height")) or as_pixels(canvas.get("height")),
+        width=width,
+        height=height,
         mime=mime if "/" in mime else "",
         label=next((text.text for text in texts_of(canvas.get("label"))), ""),
         canvas=id_of(canvas),
@@ -125,11 +130,10 @@ def _statements(resource: Object, place: RightsPlace) -> tuple[Statement, ...]:
     found = []
     for name in ("rights", "license"):
         for raw, _ in raw_texts(resource.get(name)):
-            found.append(Statement(plain_text(raw), read_statement(raw).uri, "image", place, name))
+            found.append(statement(raw, "image", place, name))
     for name in ("attribution", "requiredStatement"):
         value = resource.get(name)
         for raw, _ in raw_texts(as_object(value).get("value") if name == "requiredStatement" else value):
-            statement = read_statement(raw)
-            if statement.uri or statement.rights_class != "unknown":
-                found.append(Statement(plain_text(raw), statement.uri, "image", place, name))
+            if says_something(raw):
+                found.append(statement(raw, "image", place, name))
     return tuple(dict.fromkeys(each for each in found if each.raw))

@@ -12,6 +12,8 @@ from .parsed import ParseError, ParseReason
 from .xml import title_of_page
 
 MAX_JSON_BYTES = 64 * 1024 * 1024
+MAX_DEPTH = 100  # the readers call themselves per level; manifests have about 20
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _HTML = re.compile(rb"\s*<(?:!doctype|html|head|body)\b", re.I)
 _STRING_OR_COMMA = re.compile(r'"(?:[^"\\]|\\.)*"|,(?=\s*[\]}])', re.S)
 
@@ -31,6 +33,15 @@ def parse_json(data: bytes, *, max_bytes: int = MAX_JSON_BYTES) -> Any:
     if _HTML.match(data):
         raise ParseError(ParseReason.HTML_PAGE, title_of_page(data))
     text = _decode(data)
+    value = _load(text)
+    if _is_deeper(value, MAX_DEPTH):
+        raise ParseError(ParseReason.BROKEN_JSON, f"nested deeper than {MAX_DEPTH} levels")
+    if _SURROGATE.search(text):  # half a character ("\\ud83d" alone) cannot be written into a shard
+        value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+    return value
+
+
+def _load(text: str) -> Any:
     try:
         return json.loads(text, strict=False, parse_int=_whole_number)
     except (ValueError, RecursionError) as error:
@@ -39,6 +50,16 @@ def parse_json(data: bytes, *, max_bytes: int = MAX_JSON_BYTES) -> Any:
         return json.loads(_without_trailing_commas(text), strict=False, parse_int=_whole_number)
     except (ValueError, RecursionError):
         raise ParseError(ParseReason.BROKEN_JSON, problem) from None
+
+
+def _is_deeper(value: Any, depth: int) -> bool:
+    level = [value]
+    for _ in range(depth):
+        inner = (each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list))
+        level = [item for items in inner for item in items if isinstance(item, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 def _decode(data: bytes) -> str:

@@ -207,7 +207,7 @@ def _subjects(description: Element) -> list[str]:
                 kind = local_name(each)
                 if kind == "subjectConcept":
                     term = _term(each)
-                    found.append("" if is_notation(term.replace(" ", "")) else term)
+                    found.append("" if _notation(term) else term)
                 elif kind in ("subjectActor", "subjectPlace", "subjectEvent", "subjectObject"):
                     found.append(_name_or_display(each))
                 elif kind == "subjectDate":
@@ -233,7 +233,9 @@ def _iconclass(description: Element) -> list[str]:
                 found.append(_notation(text))  # "23 D 42", "57 A 9 :" in records of the 1990s
         for subject in all_of(subject_set, "subject") if _is_iconclass(subject_set) else ():
             for term in descendants(subject, "term"):
-                found += [_notation(part) for part in text_of(term).split()] if text_of(term)[:1].isdigit() else []
+                parts = text_of(term).split()  # several notations, or one with blanks in it
+                several = all(re.match(r"\d\d?[A-Z]", part) for part in parts)
+                found += [_notation(part) for part in (parts if several else [text_of(term)])]
     return found
 
 

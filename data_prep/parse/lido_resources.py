@@ -2,9 +2,9 @@
 
 import re
 
-from ..rights import read_statement
 from .json import as_pixels
 from .parsed import RightsPart, RightsPlace, Statement, Text, View, number_views, unique
+from .statements import meaning_of, statement
 from .text import is_procedural, plain_text
 from .urls import image_service_of, image_url, is_picture, service_url, web_url
 from .xml import Element, all_of, attribute, children, descendants, first_text, language_of, text_of
@@ -35,8 +35,8 @@ def statements_of(administration: Element) -> list[Statement]:
     work = list(all_of(administration, "rightsWorkWrap/rightsWorkSet"))
     record = list(all_of(administration, "recordWrap/recordRights"))
     return [
-        *(statement for each in work for statement in _statements(each, "work", "record", "lido:rightsWorkSet")),
-        *(statement for each in record for statement in _statements(each, "metadata", "record", "lido:recordRights")),
+        *(found for each in work for found in _statements(each, "work", "record", "lido:rightsWorkSet")),
+        *(found for each in record for found in _statements(each, "metadata", "record", "lido:recordRights")),
     ]
 
 
@@ -46,16 +46,14 @@ def _statements(element: Element, part: RightsPart, place: RightsPlace, source: 
         addresses = [text_of(inner) for inner in descendants(each, "conceptID")]
         addresses += [attribute(inner, "about") for inner in descendants(each, "Concept")]
         terms = [plain_text(text_of(inner)) for name in ("term", "prefLabel") for inner in descendants(each, name)]
-        uri = next((uri for text in addresses if (uri := read_statement(text).uri)), "")
+        uri = next((uri for text in addresses if (uri := meaning_of(text).uri)), "")
         if uri:
-            found.append(
-                Statement(next(text for text in addresses if read_statement(text).uri), uri, part, place, source)
-            )
+            found.append(statement(next(text for text in addresses if meaning_of(text).uri), part, place, source))
             continue
         words = unique([*(text for text in addresses if text.startswith("http")), *terms])
         raw = "; ".join(words) or text_of(each)
         if raw and not all(_KINDS.match(word) for word in words or (raw,)):
-            found.append(Statement(raw, read_statement(raw).uri, part, place, source))
+            found.append(statement(raw, part, place, source))
     return list(dict.fromkeys(found))
 
 
@@ -80,9 +78,9 @@ def _view(resource_set: Element) -> View | None:
         label=_label(resource_set),
         texts=_texts(resource_set),
         rights=tuple(
-            statement
+            found
             for each in all_of(resource_set, "rightsResource")
-            for statement in _statements(each, "image", "web_resource", "lido:rightsResource")
+            for found in _statements(each, "image", "web_resource", "lido:rightsResource")
         ),
         preview=rank == len(_BEST) + 1,
     )

@@ -8,8 +8,8 @@ of subfields are taken off. Source: https://www.loc.gov/marc/bibliographic/
 import re
 from collections.abc import Iterator
 
-from ..rights import read_statement
 from .parsed import Creator, Parsed, ParseError, ParseReason, Statement, Text, View, number_views, unique, unique_texts
+from .statements import meaning_of, statement
 from .text import is_notation, is_procedural, plain_text, trim_isbd
 from .urls import image_service_of, image_url, is_picture, service_url, web_url
 from .xml import Element, attribute, children, descendants, local_name, read_language, text_of
@@ -97,7 +97,7 @@ def _read_record(record: Element, identifier: str) -> Parsed:
         techniques=unique(
             [
                 *(trim_isbd(text).strip("[]. ") for field in of("245") for text in field.all("h")),
-                *(trim_isbd(" ".join(field.all("ab"))) for field in of("300")),
+                *(trim_isbd(" ".join(field.all("b"))) for field in of("300")),
                 *(trim_isbd(" ".join(field.all("ad"))) for field in of("340")),
             ]
         ),
@@ -169,12 +169,12 @@ def _languages(control: dict[str, str], fields: list[_Field]) -> tuple[str, ...]
 def _rights(fields: list[_Field]) -> tuple[Statement, ...]:
     found = []
     for field in fields:
-        uri = next((text for text in field.all("u") if read_statement(text).uri), "")
+        uri = next((text for text in field.all("u") if meaning_of(text).uri), "")
         raw = uri or plain_text(" ".join(field.all("acf")))
         # 506 is about access ("freely available"): only what is restricted there, or names a licence, is about rights
-        statement = read_statement(raw)
-        if raw and (field.tag == "540" or statement.uri or statement.rights_class == "restricted"):
-            found.append(Statement(raw, statement.uri, "image", "record", f"marc:{field.tag}"))
+        meaning = meaning_of(raw)
+        if raw and (field.tag == "540" or meaning.uri or meaning.rights_class == "restricted"):
+            found.append(statement(raw, "image", "record", f"marc:{field.tag}"))
     return tuple(dict.fromkeys(found))
 
 

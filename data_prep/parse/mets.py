@@ -8,12 +8,12 @@ structLinks what a page is: ``cover_front``, ``title_page``, ``illustration``, `
 import re
 from dataclasses import dataclass, replace
 
-from ..rights import read_statement
 from .dc import parse_dc
 from .json import as_pixels
 from .lido import parse_lido
 from .mods import parse_mods, rights_of
 from .parsed import Parsed, ParseError, ParseReason, Statement, Text, View, unique
+from .statements import statement
 from .text import plain_text
 from .urls import image_service_of, image_url, is_picture, service_url, web_url
 from .xml import Element, all_of, attribute, children, descendants, first_of, first_text, local_name, text_of
@@ -216,7 +216,7 @@ def _administrative_rights(mets: Element) -> list[Statement]:
         for name in ("license", "use", "terms", "RightsDeclaration"):
             for each in descendants(section, name):
                 if raw := text_of(each):
-                    found.append(Statement(raw, read_statement(raw).uri, "image", "record", f"mets:rightsMD/{name}"))
+                    found.append(statement(raw, "image", "record", f"mets:rightsMD/{name}"))
     return found
 
 

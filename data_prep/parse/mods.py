@@ -5,8 +5,10 @@ the picture (Copenhagen). Dates of the digitisation are left out. The cataloguer
 ``languageOfCataloging`` for pictures; titles of texts are transcribed, so they are in the language of the text.
 """
 
-from ..rights import read_statement
+import re
+
 from .parsed import Creator, Parsed, Statement, Text, View, number_views, unique, unique_texts
+from .statements import meaning_of, statement
 from .text import iconclass_of, is_notation, is_procedural, plain_text, split_name
 from .urls import image_service_of, image_url, is_picture, service_url, web_url
 from .xml import (
@@ -24,8 +26,8 @@ from .xml import (
 
 # MARC relator codes and words of those who made neither the picture nor the text
 _NO_MAKERS = frozenset({
-    "fnd", "asn", "own", "fmo", "dnr", "dte", "col", "rcp", "dpc", "pat", "spn", "hst", "his", "prv", "aus", "ctb", "oth",
-    "pbl", "bsl", "prt", "edt", "funder", "associated name", "owner", "former owner", "depicted", "recipient",
+    "fnd", "asn", "own", "fmo", "dnr", "dte", "col", "rcp", "dpc", "pat", "spn", "hst", "his", "prv", "aus", "ctb",
+    "oth", "pbl", "bsl", "prt", "edt", "funder", "associated name", "owner", "former owner", "depicted", "recipient",
     "publisher", "printer", "editor", "drucker", "verleger", "mitwirkender", "beiträger", "widmungsempfänger",
 })  # fmt: skip
 _NOTE_TYPES = ("content", "situation", "description", "summary", "caption", "bildunterschrift", "note")
@@ -49,13 +51,7 @@ def parse_mods(mods: Element, *, identifier: str = "") -> Parsed:
         types=unique(
             [plain_text(text_of(each)) for name in ("genre", "typeOfResource") for each in _genres(mods, name)]
         ),
-        techniques=unique(
-            [
-                text_of(each)
-                for path in ("physicalDescription/form", "physicalDescription/extent")
-                for each in all_of(mods, path)
-            ]
-        ),
+        techniques=unique([text_of(each) for each in all_of(mods, "physicalDescription/form")]),
         subjects=_subjects(mods),
         iconclass=_iconclass(mods),
         series=unique_texts(
@@ -91,13 +87,14 @@ def rights_of(element: Element) -> tuple[Statement, ...]:
         # Copenhagen: <cdl:copyright copyright.status="copyrighted"> about the work, without words
         if status:
             found.append(Statement(_STATUS.get(status, status), "", "work", "record", "mods:accessCondition/copyright"))
-        elif href.startswith("http") and read_statement(href).uri:
-            found.append(Statement(href, read_statement(href).uri, "image", "record", f"mods:accessCondition[{kind}]"))
-        elif raw and kind != "pligtaflevering":
-            found.append(Statement(raw, read_statement(raw).uri, "image", "record", f"mods:accessCondition[{kind}]"))
+        elif href.startswith("http") and meaning_of(href).uri:
+            found.append(statement(href, "image", "record", f"mods:accessCondition[{kind}]"))
+        elif raw and kind != "pligtaflevering" and not (kind == "restriction on access" and _OPEN_ACCESS.search(raw)):
+            found.append(statement(raw, "image", "record", f"mods:accessCondition[{kind}]"))
     return tuple(dict.fromkeys(found))
 
 
+_OPEN_ACCESS = re.compile(r"open access|freier? zugang|frei zugänglich|unrestricted|libre accès|public access", re.I)
 _STATUS = {
     "copyrighted": "In copyright (copyrighted)",
     "pd": "Public domain (pd)",

@@ -56,7 +56,6 @@ def parse_sru(data: bytes, *, encoding: str = "") -> SruPage:
 
 def read_sru(root: Element, *, problem: str = "", truncated: bool = False) -> SruPage:
     """Read a ``searchRetrieveResponse`` element."""
-    records = first_of(root, "records")
     messages = [
         ": ".join(text for name in ("uri", "message", "details") if (text := first_text(each, name)))
         for path in ("diagnostics/diagnostic", "diagnostic", "records/record/recordData/diagnostic")
@@ -65,7 +64,7 @@ def read_sru(root: Element, *, problem: str = "", truncated: bool = False) -> Sr
     return SruPage(
         total=_number(first_text(root, "numberOfRecords")),
         next_position=_number(first_text(root, "nextRecordPosition")),
-        items=tuple(_item(each) for each in children(records, "record")) if records is not None else (),
+        items=tuple(map(_item, all_of(root, "records/record"))),  # dumps hold several pages, one behind the other
         diagnostics=tuple(message.replace("info:srw/diagnostic/1/", "") for message in messages),
         problem=problem,
         truncated=truncated,

@@ -7,14 +7,22 @@ name, dates and a role. Nothing is corrected: what is not understood stays where
 
 import html
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import unquote
 
 from ..captions import clean_text
 from .parsed import Creator
 
-MAX_TEXT_CHARS = 100_000
+# Regular expressions below look back and forth; a text that is longer than this is no description but an attack
+MAX_TEXT_CHARS = 10_000
 _BREAK = re.compile(r"<\s*(?:br|/p|/li|/div|/h\d)\b[^>]*>", re.I)
+_NO_TAG = re.compile(
+    r"<(?!/?(?:a|abbr|address|article|b|bdi|big|blockquote|br|center|cite|code|dd|div|dl|dt|em|font|h\d|hr|i|img|ins|del|li"
+    r"|mark|ol|p|pre|q|s|section|small|span|strong|style|script|sub|sup|table|tbody|td|th|thead|tr|tt|u|ul|var)\b|!--)"
+    r"\s*([^<>]{1,80}?)\s*>",
+    re.I,
+)
 _SCRIPT = re.compile(r"<(script|style)\b.*?</\1\s*>", re.I | re.S)
 
 
@@ -26,6 +34,7 @@ def plain_text(text: str) -> str:
         if "&lt;" in text and "<" not in text:
             text = html.unescape(text)
             text = _BREAK.sub(" ", _SCRIPT.sub(" ", text))
+        text = _NO_TAG.sub(r"(\1)", text)  # German catalogues: "Friedrich <V.>", "Clausen <Büsum>"
     return clean_text(_without_wiki(text) if "[[" in text or "{{" in text else text)
 
 
@@ -82,7 +91,7 @@ def split_title(text: str) -> Title:
     material = _MATERIAL.search(text)
     if material:
         text = f"{text[: material.start()]} {text[material.end() :]}".strip()
-    dimensions = _DIMENSIONS.search(text)
+    dimensions = _DIMENSIONS.search(text, max(0, len(text) - 80))
     if dimensions and dimensions.start() > 0:
         text = text[: dimensions.start()]
     else:
@@ -126,11 +135,11 @@ def trim_isbd(text: str) -> str:
 
 
 _ROLE = r"[^\W\d_][^.;()\d]{2,59}"
-_NAME_ROLE = re.compile(rf"^(?P<name>.+?\(.*\d.*?\))\s*[.,]\s*(?P<role>{_ROLE})\.?$")
+_NAME_ROLE = re.compile(rf"^(?P<name>[^()]+\([^()]*\d[^()]*\))\s*[.,]\s*(?P<role>{_ROLE}(?:\. {_ROLE})*)\.?$")
 _NAME_ONLY_ROLE = re.compile(
     r"^(?P<name>.{3,}?)\.\s+(?P<role>(?:Auteur|Ancien|Copiste|Dessinateur|Graveur|Photographe|Peintre|Illustrateur|Éditeur|"
     r"Imprimeur|Lithographe|Cartographe|Traducteur|Enlumineur|Commanditaire|Dédicataire|Compositeur|Libraire|Agence|"
-    r"Sculpteur|Architecte|Caricaturiste|Relieur|Collectionneur|Donateur|Affichiste|Éditeur)[^.;()\d]{0,60})\.?$"
+    r"Annotateur|Sculpteur|Architecte|Caricaturiste|Relieur|Collectionneur|Donateur|Affichiste|Éditeur)[^.;()\d]{0,60})\.?$"
 )
 _DATES = re.compile(
     r"\s*[,(]?\s*\(?\s*((?:ca\.? |fl\. |active |actif |geb\. |\*\s?)?(?:\d{3,4}|[\d.]{4}|\d{2}\.\.)\??"
@@ -158,6 +167,18 @@ def split_name(text: str) -> Creator:
         dates = found[1].replace(" ", "")
         text = text[: found.start()]
     return Creator(name=text.strip().rstrip(",;").strip(), role=role, dates=dates)
+
+
+def names_of(texts: Iterable[str]) -> tuple[Creator, ...]:
+    """Names with roles, each once; ``Role: Name`` (KB) is turned round."""
+    found = []
+    for text in texts:
+        role, colon, name = text.partition(": ")
+        if colon and name and len(role) < 20 and role.isalpha():
+            found.append(Creator(name, role))
+        else:
+            found.append(split_name(text))
+    return tuple(creator for creator in dict.fromkeys(found) if creator.name)
 
 
 _PROCEDURAL = re.compile(
@@ -191,6 +212,33 @@ def is_credit_line(text: str) -> bool:
 def is_media_type(text: str) -> bool:
     """Say whether a text is a MIME type or a number of views, which ``dc:format`` holds beside the technique."""
     return _MEDIA_TYPE.match(text.strip()) is not None or _COUNT.match(text.strip()) is not None
+
+
+_PAGE_WORDS = frozenset({
+    "1er", "1re", "2e", "3e", "4e", "a", "achterplat", "and", "back", "band", "bild", "binding", "bl", "blad",
+    "blank", "blatt", "board", "boards", "bottom", "canvas", "chart", "checker", "cm", "color", "colour",
+    "contents", "contreplat", "couverture", "cover", "covers", "cubierta", "de", "deckel", "der", "des", "dos",
+    "du", "edge", "einband", "endleaf", "endleaves", "endpaper", "endpapers", "et", "f", "farbkarte", "faux",
+    "feuillet", "ff", "fin", "flyleaf", "flyleaves", "fo", "foglio", "fol", "folio", "folios", "fore", "front",
+    "frontispice", "garde", "gardes", "gesamtansicht", "gouttière", "guarda", "half", "head", "hinterdeckel",
+    "i", "ii", "iii", "image", "images", "img", "index", "inf", "inférieur", "inside", "iv", "ix", "kaft",
+    "leaf", "leaves", "leeg", "leer", "left", "lomo", "lower", "n", "na", "nachsatz", "nn", "no", "non", "np",
+    "nr", "numbered", "of", "omslag", "opening", "outside", "p", "pag", "page", "pages", "pagina", "paginas",
+    "paginé", "paginée", "pastedown", "pastedowns", "picture", "pl", "planche", "plat", "plate", "plats",
+    "portada", "pp", "r", "recto", "reliure", "right", "rug", "ruler", "rückdeckel", "rücken", "s", "scale",
+    "scan", "schnitt", "schutblad", "seite", "seiten", "sida", "side", "sivu", "sommaire", "spiegel", "spine",
+    "sup", "supérieur", "table", "tafel", "tail", "target", "the", "titelblatt", "titelseite", "title", "titre",
+    "top", "tranche", "und", "unknown", "unnumbered", "upper", "v", "verso", "vi", "vide", "view", "vii",
+    "viii", "von", "voorplat", "vorderdeckel", "vorsatz", "vue", "vues", "x", "xi", "xii", "y",
+})  # fmt: skip
+
+
+def is_page_label(text: str) -> bool:
+    """Say whether a label only counts or names a part of the book: ``12v``, ``contreplat sup.``, ``[Front cover]``."""
+    if " " not in text.strip() and re.search(r"[/_:]|\.\w{3,4}$", text):
+        return True  # a path or a file name
+    words = re.findall(r"[^\W\d_]+", text.casefold())
+    return all(len(word) == 1 or word in _PAGE_WORDS or re.fullmatch(r"[ivxlcdm]+[rv]?", word) for word in words)
 
 
 _ICONCLASS_URI = re.compile(

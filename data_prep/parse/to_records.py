@@ -12,10 +12,11 @@ from ..captions import comparable, is_empty_of_meaning
 from ..dates import read_years
 from ..rights import merge_classes
 from .parsed import RIGHTS_PLACES, Parsed, RightsPart, Statement, Text, View, unique
-from .text import proper_title, split_title
+from .text import is_page_label, proper_title, split_title
 
 CAPTION_FIELDS = ("page", "title", "description")
 _MAX_DESCRIPTION_CHARS = 2000
+_MAX_DATE_CHARS = 200
 
 
 def to_records(
@@ -68,7 +69,7 @@ def _record(
     document_url: str,
     seen_at: str,
 ) -> Record:
-    date_text = next(iter(parsed.dates), "")
+    date_text = next((date for date in parsed.dates if any(map(str.isdigit, date))), next(iter(parsed.dates), ""))
     first_year, last_year = _years(parsed)
     rights = _rights(
         parsed, view, institution, dataset_rights, document_url or parsed.manifest or parsed.landing_page, seen_at
@@ -106,13 +107,16 @@ def _record(
 def _years(parsed: Parsed) -> tuple[int | None, int | None]:
     if parsed.year_min is not None:
         return parsed.year_min, parsed.year_max
-    return next((years for date in parsed.dates if (years := read_years(date))[0] is not None), (None, None))
+    return next(
+        (years for date in parsed.dates if (years := read_years(date[:_MAX_DATE_CHARS]))[0] is not None), (None, None)
+    )
 
 
 def _captions(parsed: Parsed, view: View, language: str, fields: Sequence[str]) -> tuple[Caption, ...]:
     """Texts that name something, each once; a title is stripped of its material designation and its makers."""
+    labels = view.texts or (Text(view.label, "", "label", "page"),)
     texts: dict[str, Iterable[Text]] = {
-        "page": [*view.texts, *([Text(view.label, "", "label", "page")] if view.label and not view.texts else [])],
+        "page": [text for text in labels if not is_page_label(text.text)],
         "title": [Text(proper_title(text.text), text.lang, text.source, text.level) for text in parsed.titles],
         "description": [text for text in parsed.descriptions if len(text.text) <= _MAX_DESCRIPTION_CHARS],
         "series": parsed.series,
@@ -123,7 +127,7 @@ def _captions(parsed: Parsed, view: View, language: str, fields: Sequence[str]) 
         for text in texts[field]:
             if not is_empty_of_meaning(text.text):
                 caption = Caption(text.text, text.lang or language, text.source, text.level)
-                found.setdefault(f"{caption.lang} {comparable(text.text)}", caption)
+                found.setdefault(comparable(text.text), caption)
     return tuple(found.values())
 
 

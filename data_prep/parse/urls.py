@@ -61,7 +61,7 @@ def without_secrets(url: str) -> str:
 _ARK = r"(?P<ark>ark:/12148/[a-z0-9]+)"
 _GALLICA_IMAGE = re.compile(
     rf"^/(?:proxy/)?iiif/{_ARK}/f(?P<page>\d+)/(?P<region>[^/]+)/(?P<size>[^/]+)/(?P<rotation>[^/]+)/"
-    r"(?P<quality>native|default|color|gray|grey|bitonal)\.(?P<format>jpg|jpeg|png|tif|webp)$"
+    r"(?P<quality>native|default|color|gray|grey|bitonal)(?:\.(?P<format>jpg|jpeg|png|tif|webp))?$"
 )
 _GALLICA_SERVICE = re.compile(rf"^/(?:proxy/)?iiif/{_ARK}/f(?P<page>\d+)(?P<info>/info\.json)?/?$")
 _GALLICA_MANIFEST = re.compile(rf"^/(?:proxy/)?iiif/{_ARK}/manifest(?:\.json)?/?$")
@@ -89,7 +89,7 @@ def open_gallica(url: str) -> str:
     if match := _GALLICA_IMAGE.match(path):
         size = "max" if match["size"] == "full" else match["size"]
         quality = {"native": "default", "grey": "gray"}.get(match["quality"], match["quality"])
-        form = "jpg" if match["format"] in ("jpeg", "png") else match["format"]
+        form = match["format"] if match["format"] in ("tif", "webp") else "jpg"
         page = f"{_IMAGE_API}/{match['ark']}/f{match['page']}"
         return f"{page}/{match['region']}/{size}/{match['rotation']}/{quality}.{form}"
     if match := _GALLICA_SERVICE.match(path):
