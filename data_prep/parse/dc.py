@@ -112,8 +112,8 @@ def _rights(fields: Fields) -> tuple[Statement, ...]:
 
 
 def _identifier(fields: Fields, addresses: list[str]) -> str:
-    own = fields.addresses("recordIdentifier", "identifier") or addresses
-    return next(iter(own), "") or next(iter(fields.values("recordIdentifier", "identifier", "shelfMark")), "")
+    own = fields.addresses("identifier", "recordIdentifier") or addresses
+    return next(iter(own), "") or next(iter(fields.values("identifier", "recordIdentifier", "shelfMark")), "")
 
 
 def _dates(fields: Fields) -> tuple[str, ...]:
@@ -146,17 +146,28 @@ def _views(fields: Fields, addresses: list[str], ark: str) -> tuple[View, ...]:
         number = re.search(r"/f(\d+)", page)
         service, url, _ = gallica_page(ark, int(number[1][:6]) if number else 1)
         return (View(url=url, iiif_service=service),)
+    linked = [
+        web_url(text_of(each)) for each in fields.elements.get("identifier", ()) if _SAYS_PICTURE.match(_anchor(each))
+    ]
     candidates = [url for name in _PICTURE_FIELDS if name != "thumbnail" for url in fields.addresses(name)]
-    pictures = [*candidates, *(url for url in addresses if is_picture(url))]
+    pictures = [*linked, *candidates, *(url for url in addresses if is_picture(url))]
     pictures += [url for url in fields.addresses("format", "description") if is_picture(url)]
     views = [
         View(url=image_url(url), iiif_service=service_url(image_service_of(url)))
         for url in pictures
-        if is_picture(url) is not False
+        if url and is_picture(url) is not False
     ]
     if not views:
         views = [View(url=image_url(url), preview=True) for url in fields.addresses("thumbnail")]
     return number_views(views)
+
+
+_SAYS_PICTURE = re.compile(r"(?:afbeelding|image|illustratie|bild|picture)\b", re.I)
+
+
+def _anchor(element: Element) -> str:
+    """What KB calls a link: ``dcx:anchorText="Afbeelding (115)"``."""
+    return attribute(element, "anchorText")
 
 
 def _landing_page(addresses: list[str], views: tuple[View, ...]) -> str:

@@ -29,7 +29,7 @@ def read_views(graph: Graph, aggregations: list[Node], kind: str) -> tuple[tuple
 def _manifest(graph: Graph, addresses: tuple[str, ...]) -> str:
     nodes = [node for address in addresses if (node := graph.get(address))]
     found = [web_url(uri) for node in nodes for uri in node.uris("dcterms:isReferencedBy")]
-    return next((open_gallica(url) for url in found if url), "")
+    return next((open_gallica(url) for url in found if url and not url.endswith("/info.json")), "")
 
 
 def _addresses(nodes: list[Node], name: str) -> list[str]:

@@ -133,6 +133,8 @@ def _landing_page(manifest: Object, fields: dict[str, list[Text]]) -> str:
     for name in ("homepage", "related"):
         if page := page_of(manifest.get(name)):
             return page
+    if page := page_of(manifest.get("rendering"), only_html=True):
+        return page
     links = [url for text in fields.get("link", ()) if (url := web_url(text.text))]
     return next((url for url in links if "OAIHandler" not in url and "oai" not in url.lower()), "")
 

@@ -3,11 +3,11 @@
 # In lower case, without a closing colon, separated by a bar
 _LABELS: dict[str, str] = {
     "title": (
-        "title | titre | titel | título | titolo | tittel | main title | title statement | full title | "
+        "title | naam | name | titre | titel | título | titolo | tittel | main title | title statement | full title | "
         "titles | titre d'ensemble | teitl | nimeke | titulus"
     ),
     "creator": (
-        "creator | creators | author | authors | author(s) | artist | artists | maker | makers | auteur "
+        "creator | artist/maker | creators | author | authors | author(s) | artist | artists | maker | makers | auteur "
         "| autor | autore | créateur | kunstenaar | künstler | verfasser | person | people | personen | "
         "main author | attributed to | photographer | photographe | engraver | graveur | illustrator | "
         "vervaardiger | fotograf | kunstner | forfatter | opphav | painter | draughtsman | awdur | "
@@ -18,7 +18,7 @@ _LABELS: dict[str, str] = {
         "utgiver | bidragsyter | mitwirkende | medewerker | cyhoeddwr"
     ),
     "date": (
-        "date | dates | date created | creation date | created | published | publication date | date of "
+        "date | datecreated | dates | date created | creation date | created | published | publication date | date of "
         "publication | date d'édition | datum | datierung | fecha | data | dato | year | jahr | jaar | "
         "date issued | issued | date statement | created published | publication year | date/period | "
         "erscheinungsdatum | dating | entstehungsdatum | origin date | dyddiad | utgitt | publication "
@@ -57,7 +57,8 @@ _LABELS: dict[str, str] = {
         "rights/license | rettigheter | usage licence"
     ),
     "shelfmark": (
-        "shelfmark | shelf mark | cote | signatur | call number | identifier | accession number | object "
+        "shelfmark | callnr | identificatie | shelf mark | cote | signatur | call number | identifier | "
+        "accession number | object "
         "number | inventarnummer | id | reference number | signatura | callnumber | shelf locator | "
         "object id | holding institution identifier | physical location | local identifier"
     ),

@@ -60,7 +60,7 @@ def metadata_fields(value: Any, source: str) -> dict[str, list[Text]]:
     found: dict[str, list[Text]] = {}
     for pair in objects(value):
         labels = [text for text, _ in raw_texts(pair.get("label"))]
-        names = [re.sub(r"[\s:]+$", "", plain_text(label)).casefold() for label in labels]
+        names = [re.sub(r"[\s:]+$|\s+(?=/)|(?<=/)\s+", "", plain_text(label)).casefold() for label in labels]
         field = next((FIELDS[name] for name in names if name in FIELDS), "")
         if field:
             label = f"{source}:{labels[0]}"
@@ -102,9 +102,9 @@ def links_of(value: Any) -> list[str]:
     return [url for each in as_list(value) if (url := web_url(id_of(each)))]
 
 
-def page_of(value: Any) -> str:
+def page_of(value: Any, *, only_html: bool = False) -> str:
     """Address of the web page among them: one that is said to be HTML, else one that is not said to be data."""
     candidates = [(each, web_url(id_of(each))) for each in as_list(value)]
     pages = [(as_text(as_object(each).get("format")), url) for each, url in candidates if url]
     html = [url for form, url in pages if "html" in form]
-    return next(iter([*html, *(url for form, url in pages if not form)]), "")
+    return next(iter([*html, *(url for form, url in pages if not form and not only_html)]), "")

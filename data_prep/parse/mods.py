@@ -153,7 +153,7 @@ def name_of(name: Element) -> Creator:
     parts = {}
     for each in children(name, "namePart"):
         parts.setdefault(attribute(each, "type"), text_of(each))
-    full = ", ".join(part for part in (parts.get("family", ""), parts.get("given", "")) if part)
+    full = ", ".join(part for part in (parts.get("family", ""), parts.get("given", "")) if part.strip(". "))
     text = full or first_text(name, "displayForm") or parts.get("", "") or first_text(name, "affiliation")
     if full or parts.get("date"):
         return Creator(plain_text(text), dates=parts.get("date", ""))

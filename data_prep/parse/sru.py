@@ -7,7 +7,7 @@ parsed a second time. Source: https://www.loc.gov/standards/sru/
 from dataclasses import dataclass
 
 from .parsed import ParseError, ParseReason
-from .xml import Element, all_of, attribute, children, first_of, first_text, local_name, parse_xml, text_of
+from .xml import Element, all_of, attribute, children, descendants, first_of, first_text, local_name, parse_xml, text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +64,22 @@ def read_sru(root: Element, *, problem: str = "", truncated: bool = False) -> Sr
     return SruPage(
         total=_number(first_text(root, "numberOfRecords")),
         next_position=_number(first_text(root, "nextRecordPosition")),
-        items=tuple(map(_item, all_of(root, "records/record"))),  # dumps hold several pages, one behind the other
+        items=tuple(map(_item, _records(root))),
         diagnostics=tuple(message.replace("info:srw/diagnostic/1/", "") for message in messages),
         problem=problem,
         truncated=truncated,
     )
 
 
+def _records(root: Element) -> list[Element]:
+    # Dumps that people stitched together hold records inside the recordData of others (KB's Atlas van der Hagen).
+    return [each for each in descendants(root, "record") if first_of(each, "recordData") is not None]
+
+
 def _item(record: Element) -> SruItem:
     data = first_of(record, "recordData")
-    metadata = next(children(data), None) if data is not None else None
+    inside = [] if data is None else [each for each in children(data) if first_of(each, "recordData") is None]
+    metadata = next(iter(inside), None)
     if metadata is None and (packed := text_of(data)).startswith("<"):
         try:
             metadata = parse_xml(packed.encode()).root

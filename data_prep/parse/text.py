@@ -18,10 +18,9 @@ from .parsed import Creator
 MAX_TEXT_CHARS = 10_000
 _BREAK = re.compile(r"<\s*(?:br|/p|/li|/div|/h\d)\b[^>]*>", re.I)
 _NO_TAG = re.compile(
-    r"<(?!/?(?:a|abbr|address|article|b|bdi|big|blockquote|br|center|cite|code|dd|div|dl|dt|em|font|h\d|hr|i|img|ins|del|li"
-    r"|mark|ol|p|pre|q|s|section|small|span|strong|style|script|sub|sup|table|tbody|td|th|thead|tr|tt|u|ul|var)\b|!--)"
-    r"\s*([^<>]{1,80}?)\s*>",
-    re.I,
+    r"<(?!/?(?i:a|abbr|address|article|b|bdi|big|blockquote|br|center|cite|code|dd|div|dl|dt|em|font|h\d|hr|i|img|ins|del"
+    r"|li|mark|ol|p|pre|q|s|section|small|span|strong|style|script|sub|sup|table|tbody|td|th|thead|tr|tt|u|ul|var)\b|!--)"
+    r"\s?([A-ZÀ-Þ][^<>]{0,78}?)\s?>"
 )
 _SCRIPT = re.compile(r"<(script|style)\b.*?</\1\s*>", re.I | re.S)
 
@@ -107,10 +106,10 @@ def split_title(text: str) -> Title:
     )
 
 
-_RESPONSIBILITY = re.compile(
-    r"^(?:\[|par |de |d'|dessiné|gravé|peint|photo|agence |établie? |by |drawn |engraved |von |nach |gez\.|gest\.|door "
-    r"|naar |del\.|sculps?it|sc\.|inv\.|fecit|lith\.|imp\.|por |di |av |af )",
-    re.I,
+_RESPONSIBILITY = re.compile(  # case matters: ISBD begins these words small, "De brug" is a title in another language
+    r"^(?:\[|par |de |d'|[Dd]essiné|[Gg]ravé|[Pp]eint|[Pp]hoto|[Aa]gence |établie? |by |drawn |engraved |von "
+    r"|nach |gez\.|gest\.|door |naar "
+    r"|[Dd]el\.|[Ss]culps?it|[Ss]c\.|[Ii]nv\.|[Ff]ecit|[Ll]ith\.|[Ii]mp\.|por |di |av |af )"
 )
 
 
@@ -184,7 +183,8 @@ def names_of(texts: Iterable[str]) -> tuple[Creator, ...]:
 _PROCEDURAL = re.compile(
     r"^(?:numérisation effectuée|appartient à l.ensemble documentaire|avec mode texte|etat de collection"
     r"|état de collection|nombre total de vues|contient une table des matières|sans mode texte"
-    r"|notice du catalogue|numérisé (?:par|d.après)|variante\(s\) de titre|périodicité|la couverture porte en plus"
+    r"|notice du catalogue|exemplaar met signatuur|référence bibliographique|image de presse$|numérisé (?:par|d.après)"
+    r"|variante\(s\) de titre|périodicité|la couverture porte en plus"
     r"|digitalisat|digitised|digitized by|image (?:from|courtesy)|gedigitaliseerd|digitalizado"
     r"|physical location|rights? (?:statement|notice)|copyright\b|©)",
     re.I,
