@@ -37,7 +37,7 @@ def parse_manifest(value: Any, *, url: str = "") -> Parsed:
     landing_page = _landing_page(manifest, fields)
     ark = next((ark for each in (own, landing_page) if (ark := gallica_ark(each))), "")
     parsed = Parsed(
-        id=own or url or name,
+        id=own or url or ("" if "{{" in name else name),  # "{{ id.url }}": a template that was never filled
         format=_version(manifest),
         titles=_titles(manifest, fields),
         descriptions=_descriptions(manifest, fields),

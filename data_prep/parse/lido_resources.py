@@ -20,7 +20,9 @@ _KINDS = re.compile(
 _SMALL = re.compile(r"thumb|preview|lido00451|small|icon|list$", re.I)
 _BEST = (re.compile(r"lido00464|provided|large|medium|zoom", re.I), re.compile(r"master|original|full|lido00465", re.I))
 _VAGUE = re.compile(
-    r"^(?:gesamtansicht|overall view|vorderansicht|detail(?:ansicht)?|ansicht|download|front|back)$", re.I
+    r"^(?:gesamtansicht|overall view|vorderansicht|rückansicht|detail(?:ansicht)?|ansicht|download"
+    r"|front|back)\b.{0,20}$",
+    re.I,
 )
 
 

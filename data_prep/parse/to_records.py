@@ -86,7 +86,7 @@ def _record(
         canvas=view.canvas,
         title=proper_title(parsed.titles[0].text) if parsed.titles else "",
         captions=_captions(parsed, view, language, fields),
-        creator="; ".join(creator.name for creator in parsed.creators),
+        creator="; ".join(unique([creator.name for creator in parsed.creators])),
         creator_role="; ".join(unique([creator.role for creator in parsed.creators])),
         date_text=date_text,
         year_min=first_year,
@@ -127,7 +127,7 @@ def _captions(parsed: Parsed, view: View, language: str, fields: Sequence[str]) 
         for text in texts[field]:
             if not is_empty_of_meaning(text.text):
                 caption = Caption(text.text, text.lang or language, text.source, text.level)
-                found.setdefault(comparable(text.text), caption)
+                found.setdefault(comparable(proper_title(text.text)), caption)
     return tuple(found.values())
 
 

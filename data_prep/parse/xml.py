@@ -7,6 +7,7 @@ answers forget to declare their namespaces (KB's SRU dumps) or use several for t
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]  # compiled, without type stubs
@@ -111,7 +112,12 @@ def title_of_page(data: bytes) -> str:
 def local_name(element: Element) -> str:
     """Name without namespace or prefix; ``""`` for comments, entities and instructions."""
     tag = element.tag
-    return re.split("[}:]", tag)[-1] if isinstance(tag, str) else ""
+    return _bare_name(tag) if isinstance(tag, str) else ""
+
+
+@lru_cache(maxsize=4096)
+def _bare_name(tag: str) -> str:
+    return re.split("[}:]", tag)[-1]
 
 
 def namespace(element: Element) -> str:
@@ -181,7 +187,7 @@ def attribute(element: Element | None, name: str) -> str:
     if plain is not None:
         return plain.strip()
     for key, value in element.attrib.items():
-        if re.split("[}:]", str(key))[-1] == name:
+        if _bare_name(str(key)) == name:
             return str(value).strip()
     return ""
 
