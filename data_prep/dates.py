@@ -13,7 +13,7 @@ _OPEN = re.compile(r"(?<!\d)(\d{2,3})([.?\-u]{1,2})(?!\d)")
 _SHORT_RANGE = re.compile(r"(?<!\d)(\d{3,4})\s*[-–—/]\s*(\d{2})(?!\d)")
 _YEAR = re.compile(r"(?<![\d-])(\d{4}|\d{3}(?![.?u]))(?!\d)")
 _CENTURY = re.compile(
-    r"\b([ivx]{1,5}|\d{1,2})(?:\.|th|st|nd|rd|er|[eè]me|e|o)?\s*(?:c\.|cent(?:ury|\.)|si[eè]cle|s\.|jh\.?|jahrhundert"
+    r"\b([ivx]{1,5}|\d{1,2})(?:\.|th|st|nd|rd|er|[eè]me|de|ste|e|o)?\s*(?:c\.|cent(?:ury|\.)|si[eè]cle|s\.|jh\.?|jahrhundert"
     r"|eeuw|secolo|sec\.|siglo|século)",
     re.IGNORECASE,
 )

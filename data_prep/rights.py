@@ -29,6 +29,15 @@ RS_URI = re.compile(
     re.IGNORECASE,
 )
 
+# Europeana's retired statements, the Deutsche Digitale Bibliothek's, pages about a licence, Gallica's terms
+_OTHER_URIS: tuple[tuple[re.Pattern[str], RightsClass], ...] = (
+    (re.compile(r"^https?://(?:www\.)?europeana\.eu/rights/(?:rr-[fpr]|orphan-work-eu)\b", re.I), "restricted"),
+    (re.compile(r"^https?://(?:www\.)?europeana\.eu/rights/out-of-copyright-non-commercial", re.I), "open_conditions"),
+    (re.compile(r"^https?://(?:www\.)?deutsche-digitale-bibliothek\.de/(?:content/)?lizenzen/rv-", re.I), "restricted"),
+    (re.compile(r"^https?://(?:www\.)?creativecommons\.org/about/(?:pdm|cc0)", re.I), "public_domain"),
+    (re.compile(r"^https?://gallica\.bnf\.fr/.*conditions-dutilisation", re.I), "open_conditions"),
+)
+
 RS_CLASSES: dict[str, RightsClass] = {
     "InC": "restricted", "InC-OW-EU": "restricted", "InC-EDU": "restricted", "InC-NC": "restricted",
     "InC-RUU": "restricted", "NoC-CR": "restricted", "NoC-NC": "open_conditions", "NoC-OKLR": "open_conditions",
@@ -49,11 +58,11 @@ _PHRASES: tuple[tuple[RightsClass, str], ...] = (
      r"|no known (?:copyright|restrictions)|droits (?:inconnus|non précisés)|rechte unbekannt|rechtestatus unklar"
      r"|rechten onbekend|derechos desconocidos|diritti sconosciuti|direitos desconhecidos|\bk\. ?a\.$|keine angaben?"),
     ("restricted",
-     r"all rights reserved|tous droits réservés|alle rechte vorbehalten|alle rechten voorbehouden"
+     r"all rights reserved|tous droits réservés|(?<!keine )rechte vorbehalten|alle rechten voorbehouden"
      r"|todos los derechos reservados|tutti i diritti riservati|todos os direitos reservados"
      r"|\b(?<!not )(?<!out of )in copyright|not in the public domain|urheberrechtlich geschützt"
      r"|auteursrechtelijk beschermd|protégé par le droit d.auteur|protegido por|protetto da(?:l diritto d.autore)?"
-     r"|conditions spécifiques|restricted|permission required|sur autorisation|mit genehmigung"),
+     r"|conditions spécifiques|(?<!un)restricted|permission required|sur autorisation|mit genehmigung"),
     ("open_conditions",
      r"non[- ]?commercial|not for commercial|nicht[- ]?kommerziell|niet[- ]?commercieel|no[- ]comercial"
      r"|non commerciale?s?|não[- ]comercial|uso personale"),
@@ -61,7 +70,8 @@ _PHRASES: tuple[tuple[RightsClass, str], ...] = (
      r"licence ouverte|open licen[cs]e|etalab|open government licen[cs]e|\bogl\b|datenlizenz deutschland"),
     ("public_domain",
      r"domaine public|public[- ]domain|publiek(?:e)? domein|rechtenvrij|dominio público|domínio público"
-     r"|pubblico dominio|dominio pubblico|gemeinfrei|falt i det fri|no copyright|out of copyright|\bpdm\b"),
+     r"|pubblico dominio|dominio pubblico|gemeinfrei|falt i det fri|no copyright|out of copyright|\bpdm\b"
+     r"|\bpd-(?:art|old)\b"),
 )  # fmt: skip
 _COMPILED: tuple[tuple[RightsClass, re.Pattern[str]], ...] = tuple(
     (rights_class, re.compile(pattern, re.IGNORECASE)) for rights_class, pattern in _PHRASES
@@ -123,6 +133,9 @@ def _read_uri(uri: str) -> Statement | None:
         code = codes.get(match["code"].lower())
         if code:
             return Statement(f"http://rightsstatements.org/vocab/{code}/{match['ver'] or '1.0'}/", RS_CLASSES[code])
+    for pattern, rights_class in _OTHER_URIS:
+        if pattern.match(uri):
+            return Statement(uri, rights_class)
     if re.match(r"^https?://(?:www\.)?etalab\.gouv\.fr/licence-ouverte|.*open-government-licence", uri, re.IGNORECASE):
         return Statement(uri, "open")
     return None
