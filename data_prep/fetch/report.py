@@ -1,0 +1,93 @@
+"""What was taken from each host, in a sentence that one can send to the library.
+
+``iiif.example.org: 8,412 requests, 3.1 GB, 0.4/s over 5.8 h; 97 % of 8,100 pictures at 1,024 px or less; ...``
+"""
+
+from dataclasses import dataclass
+
+from .limits import HostState
+
+_SIZES_PX = (512, 1024, 2048)
+
+
+@dataclass(frozen=True, slots=True)
+class HostReport:
+    """Totals of one host over all runs; ``rate_per_s`` over the time in which it was being asked."""
+
+    host: str
+    requests: int
+    num_bytes: int
+    active_s: float
+    paused_s: float
+    outcomes: dict[str, int]
+    longer_sides_px: dict[int, int]
+
+    @property
+    def rate_per_s(self) -> float:
+        """Requests a second; 0 for a single request."""
+        return (self.requests - 1) / self.active_s if self.active_s > 0 else 0.0
+
+    @property
+    def num_pictures(self) -> int:
+        """Pictures whose size is known."""
+        return sum(self.longer_sides_px.values())
+
+    def share_within(self, size_px: int) -> float:
+        """Share of pictures whose longer side is at most ``size_px``; 1 where there are none."""
+        within = sum(number for side, number in self.longer_sides_px.items() if side <= size_px)
+        return within / self.num_pictures if self.num_pictures else 1.0
+
+    def to_text(self) -> str:
+        """One line for people."""
+        parts = [
+            f"{self.requests:,} request{'s' if self.requests != 1 else ''}",
+            _bytes(self.num_bytes),
+            f"{self.rate_per_s:.2g}/s over {_duration(self.active_s)}",
+        ]
+        if self.num_pictures:
+            size = next((each for each in _SIZES_PX if self.share_within(each) >= 0.9), _SIZES_PX[-1])
+            share = f"{100 * self.share_within(size):.0f} % at {size:,} px or less"
+            parts.append(f"{share} of {self.num_pictures:,} pictures")
+        trouble = [f"{number:,} × {name}" for name, number in sorted(self.outcomes.items()) if name not in _GOOD]
+        if trouble:
+            parts.append("answers that failed: " + ", ".join(trouble))
+        if self.paused_s >= 1:
+            parts.append(f"{_duration(self.paused_s)} of pauses kept")
+        return f"{self.host}: {', '.join(parts)}"
+
+
+_GOOD = frozenset({"200", "203", "304", "redirect"})
+
+
+def report_hosts(states: dict[str, dict], *, now: float) -> list[HostReport]:
+    """A report of each host that was asked, by name."""
+    found = []
+    for host, saved in sorted(states.items()):
+        state = HostState.from_json(saved, now=now)
+        sides = {int(size): number for size, number in state.longer_sides_px.items()}
+        found.append(
+            HostReport(
+                host, state.requests, state.num_bytes, state.active_s, state.paused_s, dict(state.outcomes), sides
+            )
+        )
+    return found
+
+
+def write_letter(reports: list[HostReport], *, user_agent: str) -> str:
+    """Text for the libraries: who asked, and a line per host."""
+    lines = [f"Requests were made as {user_agent}.", *(report.to_text() for report in reports)]
+    return "\n".join(lines) + "\n"
+
+
+def _bytes(number: int) -> str:
+    for limit, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if number >= limit:
+            return f"{number / limit:,.1f} {unit}"
+    return f"{number} bytes"
+
+
+def _duration(seconds: float) -> str:
+    for limit, unit in ((3600, "h"), (60, "min")):
+        if seconds >= limit:
+            return f"{seconds / limit:,.1f} {unit}"
+    return f"{seconds:.1f} s"
