@@ -135,7 +135,8 @@ class FetchRequest:
 class Fetched:
     """An answer; its body lies at ``path``, named by its sha256. ``url`` is where it came from, without secrets.
 
-    ``from_store`` says that nothing was transferred; ``not_modified`` that the host was asked and said so.
+    ``note`` says what is odd about a picture's size, ``from_store`` that nothing was transferred, ``not_modified`` that
+    the host was asked and said so.
     """
 
     request: FetchRequest
@@ -151,6 +152,7 @@ class Fetched:
     signals: Signals = field(default_factory=Signals)
     width: int | None = None
     height: int | None = None
+    note: str = ""
     num_attempts: int = 1
     from_store: bool = False
     not_modified: bool = False
@@ -197,7 +199,7 @@ class FetchFailed:
 Answer = Fetched | FetchFailed
 
 
-class Refused(Exception):
+class FetchError(Exception):
     """Raised inside the fetcher and turned into :class:`FetchFailed` at its border."""
 
     def __init__(self, reason: FailReason, detail: str, *, status: int | None = None, retry: bool = False) -> None:

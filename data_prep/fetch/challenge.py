@@ -7,7 +7,7 @@ keeps programs out: asking again makes it worse, so the host rests and a person 
 import re
 from collections.abc import Mapping
 
-from .answers import Expect, FailReason, Refused
+from .answers import Expect, FailReason, FetchError
 
 HEAD_BYTES = 8192
 
@@ -78,22 +78,22 @@ def inspect_answer(
     """Refuse an answer that is not what was asked for; its content type alone proves nothing, its bytes do.
 
     Raises:
-        Refused: ``challenge``, ``empty`` or ``unexpected_content``.
+        FetchError: ``challenge``, ``empty`` or ``unexpected_content``.
     """
     if is_challenge(status, headers, head):
-        raise Refused(FailReason.CHALLENGE, advice(headers))
+        raise FetchError(FailReason.CHALLENGE, advice(headers))
     kind = sniff(head)
     if expect != "any" and kind == "empty":
-        raise Refused(FailReason.EMPTY, "no bytes, or white space only", retry=True)
+        raise FetchError(FailReason.EMPTY, "no bytes, or white space only", retry=True)
     said = headers.get("content-type", "").partition(";")[0].strip().lower() or "no content type"
     if expect == "picture" and kind not in PICTURE_KINDS:
-        raise Refused(FailReason.UNEXPECTED_CONTENT, f"a picture was asked for, {kind} came ({said})", retry=True)
+        raise FetchError(FailReason.UNEXPECTED_CONTENT, f"a picture was asked for, {kind} came ({said})", retry=True)
     if expect == "json" and kind != "json":
-        raise Refused(FailReason.UNEXPECTED_CONTENT, f"JSON was asked for, {kind} came ({said})", retry=True)
+        raise FetchError(FailReason.UNEXPECTED_CONTENT, f"JSON was asked for, {kind} came ({said})", retry=True)
     if expect == "xml" and (kind != "xml" or (roots and root_name(head) not in roots)):
         wanted = f"XML with the root {' or '.join(roots)}" if roots else "XML"
         got = f"<{root_name(head)}>" if kind in ("xml", "html") else kind
-        raise Refused(FailReason.UNEXPECTED_CONTENT, f"{wanted} was asked for, {got} came ({said})", retry=True)
+        raise FetchError(FailReason.UNEXPECTED_CONTENT, f"{wanted} was asked for, {got} came ({said})", retry=True)
 
 
 def advice(headers: Mapping[str, str]) -> str:

@@ -1,17 +1,18 @@
 """One HTTP exchange: send a request, stream the body to disk within caps, look at what came.
 
-``Exchange.send`` either gives a :class:`Reply` or raises :class:`Refused` with ``retry`` saying whether another try may
-help. Redirects come back as replies: following them is the fetcher's matter, since each hop has its own host.
+``Exchange.send`` either gives a :class:`Reply` or raises :class:`FetchError`, whose ``retry`` says whether another try
+may help. Redirects come back as replies: following them is the fetcher's matter, since each hop has its own host.
 """
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
 
-from .answers import Expect, FailReason, FetchRequest, Refused
+from .answers import Expect, FailReason, FetchError, FetchRequest
 from .challenge import HEAD_BYTES, inspect_answer, is_challenge, is_cut_off
 from .limits import parse_retry_after
 from .policy import FetchConfig, HostPolicy
@@ -27,6 +28,8 @@ _ACCEPT: dict[Expect, str] = {
 }
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _RETRY_STATUSES = frozenset({408, 425, 429})
+HeaderCheck = Callable[[httpx2.Headers], object]
+
 _MAX_RATIO = 200  # a text compresses to a hundredth at most; what inflates more is made to do so
 _RATIO_FREE_BYTES = 10_000_000
 
@@ -68,38 +71,42 @@ class Exchange:
         *,
         conditions: dict[str, str],
         clock_now: float,
+        check: HeaderCheck,
         max_bytes: int | None = None,
     ) -> Reply:
         """Ask once; ``url`` is the hop's, ``request`` says what is wanted of the last hop.
 
+        ``check`` sees the headers of a good answer before its body is taken and may refuse it.
+
         Raises:
-            Refused: with ``num_wire_bytes`` of what was transferred all the same.
+            FetchError: with ``num_wire_bytes`` of what was transferred all the same.
         """
         counted = _Counted()
         try:
             async with asyncio.timeout(policy.total_timeout_s):
-                return await self._send(
-                    url, request, policy, conditions, clock_now, max_bytes or policy.max_bytes, counted
-                )
-        except Exception as error:
-            try:
-                refused = classify(error)
-            except Exception:
-                raise error from None
-            refused.detail = redact(f"{refused.detail} ({url})", policy.secret_params().values())
-            refused.num_wire_bytes = counted.num_bytes
-            raise refused from None
+                response = await self._open(url, request, policy, conditions)
+                try:
+                    if response.status_code in _REDIRECTS and "location" in response.headers:
+                        return Reply(response.status_code, response.headers, location=response.headers["location"])
+                    if response.status_code == 304 and conditions:
+                        return Reply(304, response.headers)
+                    if response.status_code not in (200, 203):
+                        await _refuse_status(response, clock_now, counted)
+                    check(response.headers)
+                    return await self._read(response, request, max_bytes or policy.max_bytes, counted)
+                finally:
+                    await response.aclose()
+        except Exception as caught:  # what is no transport error is raised again
+            error = classify(caught)
+            if error is None:
+                raise
+            error.detail = redact(f"{error.detail} ({url})", policy.secret_params().values())
+            error.num_wire_bytes = counted.num_bytes
+            raise error from None
 
-    async def _send(
-        self,
-        url: str,
-        request: FetchRequest,
-        policy: HostPolicy,
-        conditions: dict[str, str],
-        clock_now: float,
-        max_bytes: int,
-        counted: "_Counted",
-    ) -> Reply:
+    async def _open(
+        self, url: str, request: FetchRequest, policy: HostPolicy, conditions: dict[str, str]
+    ) -> httpx2.Response:
         # Pictures are compressed already; a content encoding on top only makes bombs possible.
         encoding = "identity" if request.expect == "picture" else "gzip, deflate"
         headers = {"Accept": request.accept or _ACCEPT[request.expect], "Accept-Encoding": encoding}
@@ -109,24 +116,16 @@ class Exchange:
             headers=headers | conditions | policy.secret_headers(),
             timeout=httpx2.Timeout(policy.read_timeout_s, connect=policy.connect_timeout_s, pool=None),
         )
-        response = await self._client.send(asked, stream=True)
-        try:
-            if response.status_code in _REDIRECTS and "location" in response.headers:
-                return Reply(response.status_code, response.headers, location=response.headers["location"])
-            if response.status_code == 304 and conditions:
-                return Reply(304, response.headers)
-            if response.status_code not in (200, 203):
-                await _refuse_status(response, clock_now, counted)
-            return await self._read(response, request, max_bytes, counted)
-        finally:
-            await response.aclose()
+        return await self._client.send(asked, stream=True)
 
     async def _read(
         self, response: httpx2.Response, request: FetchRequest, max_bytes: int, counted: "_Counted"
     ) -> Reply:
         declared = response.headers.get("content-length", "")
         if declared.isdigit() and int(declared) > max_bytes:
-            raise Refused(FailReason.TOO_LARGE, f"{int(declared):,} bytes, at most {max_bytes:,} are taken", status=200)
+            raise FetchError(
+                FailReason.TOO_LARGE, f"{int(declared):,} bytes, at most {max_bytes:,} are taken", status=200
+            )
         with self._store.new_body() as body:
             is_inspected = False
             async for data in response.aiter_bytes():
@@ -141,9 +140,17 @@ class Exchange:
                 _inspect(body, response, request)
             is_length_known = declared or "transfer-encoding" in response.headers or response.http_version == "HTTP/2"
             if not is_length_known and is_cut_off(body.head, body.tail):
-                raise Refused(FailReason.TRUNCATED, "the picture has no end and nobody stated its length", retry=True)
+                raise FetchError(
+                    FailReason.TRUNCATED, "the picture has no end and nobody stated its length", retry=True
+                )
             sha256, path = self._store.adopt(body)
         return Reply(200, response.headers, counted.num_bytes, sha256=sha256, path=path, num_bytes=body.num_bytes)
+
+
+def _is_length_known(response: httpx2.Response) -> bool:
+    """Whether HTTP itself tells a whole body from one that was cut off."""
+    stated = "content-length" in response.headers or "transfer-encoding" in response.headers
+    return stated or response.http_version == "HTTP/2"
 
 
 @dataclass
@@ -157,9 +164,9 @@ def _inspect(body: BodyWriter, response: httpx2.Response, request: FetchRequest)
 
 def _check_size(num_bytes: int, num_wire_bytes: int, max_bytes: int) -> None:
     if num_bytes > max_bytes:
-        raise Refused(FailReason.TOO_LARGE, f"more than {max_bytes:,} bytes, the host's max_bytes", status=200)
+        raise FetchError(FailReason.TOO_LARGE, f"more than {max_bytes:,} bytes, the host's max_bytes")
     if num_bytes > max(_RATIO_FREE_BYTES, _MAX_RATIO * num_wire_bytes):
-        raise Refused(FailReason.BAD_ENCODING, f"{num_wire_bytes:,} bytes inflate to more than {num_bytes:,}")
+        raise FetchError(FailReason.BAD_ENCODING, f"{num_wire_bytes:,} bytes inflate to more than {num_bytes:,}")
 
 
 async def _refuse_status(response: httpx2.Response, clock_now: float, counted: _Counted) -> None:
@@ -173,9 +180,9 @@ async def _refuse_status(response: httpx2.Response, clock_now: float, counted: _
             break
     if is_challenge(status, response.headers, head[:HEAD_BYTES]):
         inspect_answer(head[:HEAD_BYTES], expect="any", roots=(), headers=response.headers, status=status)
-    refused = Refused(reason_of(status), f"HTTP {status}", status=status, retry=may_pass(status))
-    refused.retry_after_s = parse_retry_after(response.headers.get("retry-after", ""), now=clock_now)
-    raise refused
+    error = FetchError(reason_of(status), f"HTTP {status}", status=status, retry=may_pass(status))
+    error.retry_after_s = parse_retry_after(response.headers.get("retry-after", ""), now=clock_now)
+    raise error
 
 
 def reason_of(status: int) -> FailReason:

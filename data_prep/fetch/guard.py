@@ -10,7 +10,7 @@ import socket
 from collections.abc import Iterable
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from .answers import FailReason, Refused
+from .answers import FailReason, FetchError
 from .redaction import redact
 
 _MAX_URL_CHARS = 8192
@@ -23,26 +23,26 @@ def check_url(url: str) -> SplitResult:
     """Parts of a URL that may be asked for.
 
     Raises:
-        Refused: ``unsafe_url``: another scheme (``file:``, ``pipe:``, ``ftp:``, ...), a password, a control character,
-            a low port, no host.
+        FetchError: ``unsafe_url``: another scheme (``file:``, ``pipe:``, ``ftp:``, ...), a password, a control
+            character, a low port, no host.
     """
     if len(url) > _MAX_URL_CHARS:
-        raise Refused(FailReason.UNSAFE_URL, f"{len(url):,} characters, at most {_MAX_URL_CHARS:,}")
+        raise FetchError(FailReason.UNSAFE_URL, f"{len(url):,} characters, at most {_MAX_URL_CHARS:,}")
     if any(ord(char) < 0x21 or ord(char) == 0x7F for char in url):
-        raise Refused(FailReason.UNSAFE_URL, f"a space or control character in {redact(url)!r}")
+        raise FetchError(FailReason.UNSAFE_URL, f"a space or control character in {redact(url)!r}")
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise Refused(FailReason.UNSAFE_URL, f"{redact(url)!r}: {error}") from None
+        raise FetchError(FailReason.UNSAFE_URL, f"{redact(url)!r}: {error}") from None
     if parts.scheme not in _DEFAULT_PORTS:
-        raise Refused(FailReason.UNSAFE_URL, f"scheme {parts.scheme!r}; only http and https are opened")
+        raise FetchError(FailReason.UNSAFE_URL, f"scheme {parts.scheme!r}; only http and https are opened")
     if not parts.hostname or "\\" in url:
-        raise Refused(FailReason.UNSAFE_URL, f"no host in {redact(url)!r}")
+        raise FetchError(FailReason.UNSAFE_URL, f"no host in {redact(url)!r}")
     if parts.username is not None or parts.password is not None:
-        raise Refused(FailReason.UNSAFE_URL, f"a user name or password in {redact(url)!r}")
+        raise FetchError(FailReason.UNSAFE_URL, f"a user name or password in {redact(url)!r}")
     if port is not None and port not in _DEFAULT_PORTS.values() and port < _MIN_OTHER_PORT:
-        raise Refused(FailReason.UNSAFE_URL, f"port {port} of {redact(url)!r} is no web server's")
+        raise FetchError(FailReason.UNSAFE_URL, f"port {port} of {redact(url)!r} is no web server's")
     return parts
 
 
@@ -75,7 +75,7 @@ def refuse_local_name(host: str, allowed: Iterable[str]) -> None:
     """Refuse numbers and names that are private without looking them up.
 
     Raises:
-        Refused: ``unsafe_url``.
+        FetchError: ``unsafe_url``.
     """
     if host in allowed:
         return
@@ -85,23 +85,23 @@ def refuse_local_name(host: str, allowed: Iterable[str]) -> None:
         labels = host.lower().rstrip(".").split(".")
         private = labels[-1] in _LOCAL_NAMES or ".".join(labels[-2:]) in _LOCAL_NAMES
     if private:
-        raise Refused(FailReason.UNSAFE_URL, f"{host} is a private address; fetch.allow_private would permit it")
+        raise FetchError(FailReason.UNSAFE_URL, f"{host} is a private address; fetch.allow_private would permit it")
 
 
 async def resolve_public(host: str, port: int, allowed: Iterable[str]) -> list[str]:
     """Addresses of ``host``; one private address among them refuses all.
 
     Raises:
-        Refused: ``unsafe_url`` or ``dns``.
+        FetchError: ``unsafe_url`` or ``dns``.
     """
     refuse_local_name(host, allowed)
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise Refused(FailReason.DNS, f"{host}: {error}", retry=True) from None
+        raise FetchError(FailReason.DNS, f"{host}: {error}", retry=True) from None
     addresses = list(dict.fromkeys(str(item[4][0]) for item in found))
     if host not in allowed and any(is_private(address) for address in addresses):
-        raise Refused(
+        raise FetchError(
             FailReason.UNSAFE_URL, f"{host} resolves to a private address; fetch.allow_private would permit it"
         )
     return addresses

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
-from .answers import FailReason, Refused
+from .answers import FailReason, FetchError
 from .policy import HostPolicy
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ class HostGate:
         """Wait until the host may be asked, then hold one of its places.
 
         Raises:
-            Refused: ``budget``, ``host_down`` or ``host_paused``: not in this run.
+            FetchError: ``budget``, ``host_down`` or ``host_paused``: not in this run.
         """
         async with self._slots:
             is_probe = await self._wait()
@@ -134,17 +134,17 @@ class HostGate:
     def _check(self) -> None:
         budget, state = self.policy.budget, self.state
         if self._down:
-            raise Refused(FailReason.HOST_DOWN, self._down)
+            raise FetchError(FailReason.HOST_DOWN, self._down)
         for what, used, most in (
             ("requests", state.requests, budget.requests),
             ("gigabytes", state.num_bytes / 1e9, budget.gigabytes),
             ("hours", state.active_s / 3600, budget.hours),
         ):
             if most is not None and used >= most:
-                raise Refused(FailReason.BUDGET, f"{self.host}: the budget of {most:g} {what} is used up")
+                raise FetchError(FailReason.BUDGET, f"{self.host}: the budget of {most:g} {what} is used up")
         left = state.paused_until - self._clock()
         if left > self.policy.max_pause_s:
-            raise Refused(
+            raise FetchError(
                 FailReason.HOST_PAUSED,
                 f"{self.host} wants no request before {_utc(state.paused_until)}; run again then",
             )

@@ -60,6 +60,16 @@ class HostPolicy(Config):
     headers_from_env: dict[str, str] = Field(default_factory=dict)
     params_from_env: dict[str, str] = Field(default_factory=dict)
 
+    @property
+    def has_secrets(self) -> bool:
+        """Whether a key goes with each request."""
+        return bool(self.headers_from_env or self.params_from_env)
+
+    def check_secrets(self) -> None:
+        """Read all keys once; raises as :meth:`secret_headers` does."""
+        self.secret_headers()
+        self.secret_params()
+
     def secret_headers(self) -> dict[str, str]:
         """Headers whose values come from the environment.
 

@@ -14,9 +14,9 @@ from urllib.parse import unquote, urlsplit
 
 from protego import Protego
 
-from .answers import FailReason, Refused, Signals
-from .redaction import redact
+from .answers import FailReason, FetchError, Signals
 from .policy import PRODUCT, Obedience
+from .redaction import redact
 
 ROBOTS_PATH = "/robots.txt"
 TDM_PATH = "/.well-known/tdmrep.json"
@@ -41,8 +41,7 @@ class HostFile:
 
 def read_signals(url: str, robots: HostFile, tdm: HostFile) -> Signals:
     """What the two files of a host say about one of its URLs."""
-    signals = _read_tdm_file(_read_robots(Signals(), url, robots), url, tdm)
-    return signals
+    return _read_tdm_file(_read_robots(Signals(), url, robots), url, tdm)
 
 
 def with_headers(signals: Signals, headers: Mapping[str, str]) -> Signals:
@@ -63,7 +62,7 @@ def obey(signals: Signals, obedience: Obedience, *, is_picture: bool) -> Signals
     """``signals`` with the refusals that the configuration overrides.
 
     Raises:
-        Refused: ``robots``, ``tdm`` or ``x_robots``, with the signals.
+        FetchError: ``robots``, ``tdm`` or ``x_robots``, with the signals.
     """
     overridden = []
     found = (
@@ -90,15 +89,15 @@ def _robots_text(signals: Signals) -> str:
     return "robots.txt disallows it"
 
 
-def _refuse(reason: FailReason, detail: str, signals: Signals) -> Refused:
-    refused = Refused(reason, detail)
-    refused.signals = signals
-    return refused
+def _refuse(reason: FailReason, detail: str, signals: Signals) -> FetchError:
+    error = FetchError(reason, detail)
+    error.signals = signals
+    return error
 
 
 @lru_cache(maxsize=256)
 def _parse_robots(text: str) -> Protego:
-    return Protego.parse(text[:MAX_FILE_BYTES])
+    return Protego.parse(text[:MAX_FILE_BYTES].removeprefix("\ufeff"))
 
 
 def _read_robots(signals: Signals, url: str, file: HostFile) -> Signals:

@@ -20,7 +20,8 @@ create table if not exists answers (
   key text primary key, url text not null, final_url text not null default '', status integer,
   sha256 text not null default '', num_bytes integer not null default 0, content_type text not null default '',
   etag text not null default '', last_modified text not null default '', fetched_at text not null default '',
-  signals text not null default '{}', width integer, height integer, attempts integer not null default 0,
+  signals text not null default '{}', width integer, height integer,
+  note text not null default '', attempts integer not null default 0,
   reason text not null default '', detail text not null default ''
 );
 create index if not exists answers_sha256 on answers (sha256) where sha256 != '';
@@ -73,7 +74,7 @@ class State:
         self._db.execute("delete from answers where key = ?", (key,))
 
     def repeated_bodies(self, min_urls: int) -> Iterator[tuple[str, int]]:
-        """``(sha256, number of requests)`` of bodies that at least ``min_urls`` different requests got, commonest first.
+        """``(sha256, number)`` of bodies that at least ``min_urls`` different requests got, commonest first.
 
         A library's "no picture available" card is served with 200 for every missing page: it shows here.
         """
@@ -81,8 +82,7 @@ class State:
             "select sha256, count(*) from answers where sha256 != '' group by sha256 having count(*) >= ? "
             "order by count(*) desc, sha256"
         )
-        for sha256, number in self._db.execute(query, (min_urls,)):
-            yield sha256, number
+        yield from map(tuple, self._db.execute(query, (min_urls,)))
 
     def read_host(self, host: str) -> dict[str, Any]:
         """What was last written about a host; empty at first."""

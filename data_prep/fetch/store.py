@@ -18,7 +18,7 @@ from .state import State
 
 _TAIL_BYTES = 65536
 _COLUMNS = (
-    "status", "sha256", "num_bytes", "content_type", "etag", "last_modified", "fetched_at", "width", "height",
+    "status", "sha256", "num_bytes", "content_type", "etag", "last_modified", "fetched_at", "width", "height", "note",
 )  # fmt: skip
 
 

@@ -6,11 +6,12 @@ httpx2's own transport cannot be given a network backend, so this one puts httpc
 
 import ssl
 from collections.abc import AsyncIterator, Iterable
+from typing import cast
 
 import httpcore2
 import httpx2
 
-from .answers import FailReason, Refused
+from .answers import FailReason, FetchError
 from .guard import resolve_public
 from .policy import FetchConfig
 
@@ -19,7 +20,7 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
     """Resolves names itself and connects to the addresses it has checked; ``trusted`` is the proxy, if any."""
 
     def __init__(self, allowed: Iterable[str], trusted: str = "") -> None:
-        self._inner = httpcore2.AnyIOBackend()
+        self._inner = cast(httpcore2.AsyncNetworkBackend, httpcore2.AnyIOBackend())
         self._allowed = frozenset(allowed) | ({trusted} if trusted else set())
 
     async def connect_tcp(
@@ -98,30 +99,39 @@ class _Body(httpx2.AsyncByteStream):
         await self._answer.aclose()
 
 
-def classify(error: Exception) -> Refused:
-    """What a transport error means; all of them may be gone the next time, except certificates and refusals."""
-    if isinstance(error, Refused):
+def classify(error: Exception) -> FetchError | None:
+    """What a transport error means; None for what is none. All may pass, except bad certificates and refusals."""
+    if isinstance(error, FetchError):
         return error
     text = str(error) or type(error).__name__
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLError):
-            is_certificate = isinstance(cause, ssl.SSLCertVerificationError)
-            return Refused(FailReason.TLS, f"{cause.reason or cause}", retry=not is_certificate)
-        cause = cause.__cause__ or cause.__context__
+    tls = _find_tls_error(error)
+    if tls is not None:
+        is_certificate = isinstance(tls, ssl.SSLCertVerificationError)
+        return FetchError(FailReason.TLS, tls.reason or str(tls), retry=not is_certificate)
     if isinstance(error, httpcore2.TimeoutException | TimeoutError):
-        return Refused(FailReason.TIMEOUT, type(error).__name__, retry=True)
+        return FetchError(FailReason.TIMEOUT, type(error).__name__, retry=True)
     if isinstance(error, httpcore2.ConnectError):
-        return Refused(FailReason.CONNECT, text, retry=True)
+        return FetchError(FailReason.CONNECT, text, retry=True)
     if isinstance(error, httpcore2.NetworkError | OSError):
-        return Refused(FailReason.RESET, f"connection lost: {text}", retry=True)
+        return FetchError(FailReason.RESET, f"connection lost: {text}", retry=True)
     if isinstance(error, httpcore2.RemoteProtocolError):
-        reason = FailReason.TRUNCATED if "complete message body" in text else FailReason.PROTOCOL
-        # "Server disconnected without sending a response" is how a closed keep-alive connection looks.
-        reason = FailReason.RESET if "disconnected" in text else reason
-        return Refused(reason, text, retry=True)
+        return FetchError(_protocol_reason(text), text, retry=True)
     if isinstance(error, httpx2.DecodingError):
-        return Refused(FailReason.BAD_ENCODING, f"the content encoding is damaged: {text}", retry=True)
+        return FetchError(FailReason.BAD_ENCODING, f"the content encoding is damaged: {text}", retry=True)
     if isinstance(error, httpcore2.ProtocolError | httpx2.InvalidURL | httpcore2.UnsupportedProtocol):
-        return Refused(FailReason.PROTOCOL, text)
-    raise error
+        return FetchError(FailReason.PROTOCOL, text)
+    return None
+
+
+def _protocol_reason(text: str) -> FailReason:
+    if "complete message body" in text:
+        return FailReason.TRUNCATED
+    # "Server disconnected without sending a response" is how a kept connection looks that the server has closed.
+    return FailReason.RESET if "disconnected" in text else FailReason.PROTOCOL
+
+
+def _find_tls_error(error: BaseException) -> ssl.SSLError | None:
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLError):
+        cause = cause.__cause__ or cause.__context__
+    return cause
