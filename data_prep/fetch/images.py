@@ -77,23 +77,23 @@ class PictureFetcher:
         return answer
 
     async def _try_sizes(self, service: ImageService, request: PictureRequest) -> Answer:
-        asked: set[str] = set()
+        asked: list[SizeAsk] = []
         first_failure: FetchFailed | None = None
         is_info_wanted = not service.is_info
         while True:
             asks = plan_sizes(service, request.size_px, avoid=self._refused_forms[request.host])
-            ask = next((each for each in asks if each.url not in asked), None)
+            ask = next((each for each in asks if each.url not in {before.url for before in asked}), None)
             if ask is None:
                 assert first_failure is not None  # a plan is never empty
                 return first_failure
-            asked.add(ask.url)
             answer = await self._fetcher.fetch(FetchRequest(ask.url, expect="picture"))
             if isinstance(answer, Fetched):
+                self._learn(request.host, refused=asked, given=ask)
                 return self._look_at(answer, ask, service, request)
             first_failure = first_failure or answer
             if answer.status not in _NO_SUCH_SIZE:
                 return answer
-            self._learn(service, ask, request)
+            asked.append(ask)
             if is_info_wanted:
                 is_info_wanted = False
                 service = await self._read_info(service)
@@ -111,10 +111,10 @@ class PictureFetcher:
         info = read_service(data, is_info=True) if isinstance(data, dict) else None
         return merge_services(service, info) if info else service
 
-    def _learn(self, service: ImageService, ask: SizeAsk, request: PictureRequest) -> None:
-        # A small picture may be refused because it would have to be enlarged: that says nothing about the form.
-        if service.longer_px > request.size_px:
-            self._refused_forms[request.host].add(ask.form)
+    def _learn(self, host: str, *, refused: Iterable[SizeAsk], given: SizeAsk) -> None:
+        # Only the same size in another form says something about forms: a size may be too large for the host.
+        forms: set[SizeForm] = {ask.form for ask in refused if ask.longer_px == given.longer_px != 0}
+        self._refused_forms[host].update(forms - {given.form})
 
     def _look_at(self, answer: Fetched, ask: SizeAsk, service: ImageService, request: PictureRequest) -> Answer:
         if not answer.width or not answer.height:
