@@ -71,13 +71,15 @@ def test_forms_that_a_host_refuses_come_late() -> None:
     [
         (
             {"@context": "http://iiif.io/api/image/2/context.json", "@id": "https://l.example/i/1/",
-             "width": 40, "height": 30, "profile": ["http://iiif.io/api/image/2/level1.json", {"maxWidth": 20, "formats": ["jpg"]}],
+             "profile": ["http://iiif.io/api/image/2/level1.json", {"maxWidth": 20, "formats": ["jpg"]}],
+             "width": 40, "height": 30,
              "sizes": [{"width": 20, "height": 15}, {"width": 10, "height": 8}]},
             ImageService("https://l.example/i/1", 2, 1, 40, 30, ((10, 8), (20, 15)), 20),
         ),
         (
             {"@context": ["x", "http://iiif.io/api/image/3/context.json"], "id": "https://l.example/i/1",
-             "profile": "level2", "type": "ImageService3", "width": 40, "height": 30, "maxArea": 900, "maxHeight": "25"},
+             "profile": "level2", "type": "ImageService3",
+             "width": 40, "height": 30, "maxArea": 900, "maxHeight": "25"},
             ImageService("https://l.example/i/1", 3, 2, 40, 30, (), 0, 25, 900),
         ),
         (
