@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import hashlib
 import multiprocessing
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -62,6 +61,7 @@ async def _run(url: str, out: Path, options: argparse.Namespace) -> None:
     (out / "chunks").mkdir()
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(options.processes, mp_context=context) as pool:
+        await asyncio.gather(*(_convert_later(pool, (), out, -n) for n in range(1, options.processes + 1)))  # start
         chunks, waiting = [], []
         async with Fetcher(config, out / "fetch") as fetcher:
             async for answer in PictureFetcher(fetcher).fetch_all(requests):
@@ -95,8 +95,7 @@ def convert(pictures: Sequence[RemotePicture], path: Path) -> list[Converted]:
                 done.append(Converted(tag, reason=error.reason, detail=error.detail))
                 continue
             sizes = made.image.size, (made.orig_width, made.orig_height)
-            sha256 = hashlib.sha256(data).hexdigest()
-            done.append(Converted(tag, str(path), file.tell(), len(made.jpeg), sha256, *sizes))
+            done.append(Converted(tag, str(path), file.tell(), len(made.jpeg), picture.sha256, *sizes))
             file.write(made.jpeg)
     return done
 

@@ -18,6 +18,7 @@ from servers.iiif import draw
 from data_prep.fetch.answers import Answer, FailReason, Fetched, FetchFailed, FetchRequest
 from data_prep.fetch.fetcher import Fetcher
 from data_prep.fetch.policy import FetchConfig
+from data_prep.fetch.report import write_letter
 from iconoclip.errors import ConfigError, IconoclipError
 from iconoclip.records import RejectReason
 
@@ -205,6 +206,49 @@ def test_a_host_whose_robots_txt_fails_is_not_asked(tmp_path: Path) -> None:
     assert isinstance(answer, Fetched)  # the next run looks again
 
 
+def test_what_was_overridden_counts_no_more_once_the_configuration_obeys(tmp_path: Path) -> None:
+    headers = {"tdm-reservation": "1"}
+
+    async def work() -> list[Answer]:
+        async with LocalServer(lambda _: Response(body=PICTURE, headers=headers)) as server:
+            request = FetchRequest(f"{server.url}/a.jpg", expect="picture")
+            configs = [loopback_config(obedience={"tdm": tdm}) for tdm in ("log", "obey", "log")]
+            return [(await ask(config, tmp_path, request))[0] for config in configs]
+
+    first, second, third = asyncio.run(work())
+    assert fetched(first).signals.overridden == ("tdm",)
+    assert (failed(second).reason, second.from_store) == (FailReason.TDM, True)
+    assert fetched(third).from_store
+
+
+def test_a_crawl_delay_beyond_patience_is_a_refusal(tmp_path: Path) -> None:
+    robots = Response(body=b"User-agent: *\nCrawl-delay: 86400\n")
+    (answer,), server = serve({"/robots.txt": robots}, "/a.jpg", folder=tmp_path)
+    assert failed(answer).text.startswith("robots: robots.txt wants 86,400 s")
+    assert server.paths() == []
+
+
+def test_a_host_that_refuses_everything_is_left_alone(tmp_path: Path) -> None:
+    pages = {f"/{n}.jpg": Response(403) for n in range(8)}
+    answers, server = serve(pages, *pages, folder=tmp_path, config=loopback_config(policy={"max_refusals": 5}))
+    assert [failed(answer).reason for answer in answers] == ["http_403"] * 5 + ["host_down"] * 3
+    assert "retry_final" in failed(answers[-1]).detail
+    assert len(server.paths()) == 5
+
+
+def test_a_proxy_is_asked_in_the_place_of_the_host(tmp_path: Path) -> None:
+    async def work() -> tuple[list[Answer], list[str]]:
+        async with LocalServer(lambda asked: Response(200 if asked.path.endswith(".jpg") else 404, PICTURE)) as proxy:
+            config = loopback_config(proxy=proxy.url, allow_private=())
+            urls = ("http://library.example/a.jpg", "http://10.0.0.1/a.jpg", "http://intern.local/a.jpg")
+            return await ask(config, tmp_path, *map(FetchRequest, urls)), [each.target for each in proxy.requests]
+
+    answers, targets = asyncio.run(work())
+    assert fetched(answers[0]).read() == PICTURE
+    assert [failed(answer).reason for answer in answers[1:]] == [FailReason.UNSAFE_URL] * 2
+    assert targets[-1] == "http://library.example/a.jpg"
+
+
 @pytest.mark.parametrize(
     ("headers", "reason"),
     [
@@ -383,7 +427,9 @@ def test_the_report_is_a_sentence_for_the_library(tmp_path: Path) -> None:
                 (report,) = fetcher.report()
                 assert report.host == server.host
                 assert report.share_within(1024) == 1.0
-                assert report.share_within(1012) == pytest.approx(2 / 3)
+                assert report.share_within(768) == 0.0
+                letter = write_letter(report, user_agent=fetcher.user_agent)
+                assert "Asked as iconoclip/0.1.0 (+mailto:curator@library.example) from 20" in letter
                 return report.to_text()
 
     text = asyncio.run(work())

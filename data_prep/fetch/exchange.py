@@ -6,7 +6,7 @@ may help. Redirects come back as replies: following them is the fetcher's matter
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,7 +128,7 @@ class Exchange:
             )
         with self._store.new_body() as body:
             is_inspected = False
-            async for data in response.aiter_bytes():
+            async for data in _pieces(response):
                 body.write(data)
                 counted.num_bytes = response.num_bytes_downloaded
                 _check_size(body.num_bytes, counted.num_bytes, max_bytes)
@@ -145,6 +145,12 @@ class Exchange:
                 )
             sha256, path = self._store.adopt(body)
         return Reply(200, response.headers, counted.num_bytes, sha256=sha256, path=path, num_bytes=body.num_bytes)
+
+
+def _pieces(response: httpx2.Response) -> AsyncIterator[bytes]:
+    """Pieces of a body, decoded; without a content encoding the decoder's layers are left out."""
+    is_encoded = response.headers.get("content-encoding", "identity") != "identity"
+    return response.aiter_bytes() if is_encoded else response.aiter_raw()
 
 
 def _is_length_known(response: httpx2.Response) -> bool:

@@ -74,15 +74,27 @@ class Fetcher:
     async def fetch(self, request: FetchRequest) -> Answer:
         """The answer to one request: from the store where it lies there, else from the host."""
         async with self._alone(request.key):
-            stored = self.store.find(request)
-            if isinstance(stored, FetchFailed) and (self.config.retry_final or request.revalidate):
-                stored = None
+            stored = self.find(request)
             if stored is not None and not request.revalidate:
                 return stored
             answer = await self._ask(request, stored if isinstance(stored, Fetched) else None)
             if isinstance(answer, Fetched) or answer.is_final:
                 self.store.keep(answer)
             return answer
+
+    def find(self, request: FetchRequest) -> Answer | None:
+        """The stored answer, if it still counts; nothing is asked.
+
+        What was fetched against an opt-out is refused once the configuration obeys it.
+        """
+        stored = self.store.find(request)
+        if isinstance(stored, Fetched):
+            try:
+                obey(stored.signals, self.config.obedience, is_picture=request.expect == "picture")
+            except FetchError as error:
+                return FetchFailed(request, error.reason, error.detail, signals=stored.signals, from_store=True)
+        is_asked_again = isinstance(stored, FetchFailed) and (self.config.retry_final or request.revalidate)
+        return None if is_asked_again else stored
 
     async def fetch_all(
         self, requests: Iterable[FetchRequest] | AsyncIterable[FetchRequest]
@@ -133,6 +145,7 @@ class Fetcher:
 
     def report(self) -> list[HostReport]:
         """What was taken from each host, over all runs in this folder."""
+        self._hosts.remember()
         return report_hosts(self.state.hosts(), now=self._hosts.now())
 
     async def _ask(self, request: FetchRequest, stored: Fetched | None) -> Answer:
@@ -180,6 +193,8 @@ class Fetcher:
         gate = self._hosts.gate(url)
         signals = await self.read_signals(url)
         gate.crawl_delay_s = max(gate.crawl_delay_s, signals.crawl_delay_s or 0.0)
+        if gate.crawl_delay_s > gate.policy.max_pause_s:
+            raise FetchError(FailReason.ROBOTS, f"robots.txt wants {gate.crawl_delay_s:,.0f} s between two requests")
         return obey(signals, self.config.obedience, is_picture=request.expect == "picture")
 
     def _hear(self, signals: Signals, request: FetchRequest, headers: Mapping[str, str]) -> Signals:

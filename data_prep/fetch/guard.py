@@ -6,6 +6,7 @@ so that a redirect or a name that changes its address (DNS rebinding) is seen to
 
 import asyncio
 import ipaddress
+import re
 import socket
 from collections.abc import Iterable
 from urllib.parse import SplitResult, urljoin, urlsplit
@@ -14,6 +15,7 @@ from .answers import FailReason, FetchError
 from .redaction import redact
 
 _MAX_URL_CHARS = 8192
+_CONTROL = re.compile(r"[\x00-\x20\x7f]")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _MIN_OTHER_PORT = 1024  # below it lie mail, shell and directory services: never a picture
 _LOCAL_NAMES = ("localhost", "local", "internal", "localdomain", "home.arpa", "lan", "intranet")
@@ -28,7 +30,7 @@ def check_url(url: str) -> SplitResult:
     """
     if len(url) > _MAX_URL_CHARS:
         raise FetchError(FailReason.UNSAFE_URL, f"{len(url):,} characters, at most {_MAX_URL_CHARS:,}")
-    if any(ord(char) < 0x21 or ord(char) == 0x7F for char in url):
+    if _CONTROL.search(url):
         raise FetchError(FailReason.UNSAFE_URL, f"a space or control character in {redact(url)!r}")
     try:
         parts = urlsplit(url)

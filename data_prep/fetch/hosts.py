@@ -21,6 +21,7 @@ _WELL = _PASSING_CONTENT | {
     FailReason.HTTP_401, FailReason.HTTP_403, FailReason.HTTP_404, FailReason.HTTP_410, FailReason.HTTP_4XX,
     FailReason.REDIRECT, FailReason.TOO_LARGE, FailReason.TDM, FailReason.X_ROBOTS,
 }  # fmt: skip
+_REFUSALS = frozenset({FailReason.HTTP_401, FailReason.HTTP_403})
 NOT_ASKED = frozenset({FailReason.BUDGET, FailReason.HOST_DOWN, FailReason.HOST_PAUSED})
 
 
@@ -36,8 +37,14 @@ class Hosts:
         self._clock_offset = time.time() - time.monotonic()
 
     async def aclose(self) -> None:
-        """Close all connections."""
+        """Close all connections and write down the state of all hosts."""
+        self.remember()
         await self._exchange.aclose()
+
+    def remember(self) -> None:
+        """Write down the state of all hosts."""
+        for gate in self._gates.values():
+            gate.remember()
 
     def now(self) -> float:
         """Unix seconds."""
@@ -128,7 +135,7 @@ class Hosts:
             elif error.reason is FailReason.CHALLENGE:
                 gate.challenged(error.detail)
             elif error.reason in _WELL:
-                gate.succeeded()
+                gate.succeeded(is_refusal=error.reason in _REFUSALS)
             elif error.reason is not FailReason.UNSAFE_URL:
                 gate.failed()
             gate.count(error.reason.value, num_bytes=error.num_wire_bytes)

@@ -67,8 +67,8 @@ class PictureFetcher:
         wanted = request.to_fetch_request()
         if request.service is None:
             return await self._fetcher.fetch(wanted)
-        stored = self._fetcher.store.find(wanted)
-        if isinstance(stored, Fetched):
+        stored = self._fetcher.find(wanted)
+        if stored is not None:
             return stored
         answer = await self._try_sizes(request.service, request)
         answer = replace(answer, request=wanted)

@@ -8,16 +8,17 @@ import asyncio
 import email.utils
 import logging
 import random
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from .answers import FailReason, FetchError
 from .policy import HostPolicy
 
 log = logging.getLogger(__name__)
+
+SIZE_BOUNDS_PX = (256, 512, 768, 1024, 1536, 2048, 4096, 10**9)  # pictures are counted by the first that holds them
 
 _MAX_GAP_S = 60.0  # a longer silence does not count as time in which the host was asked
 _MAX_REMEMBERED_S = 7 * 86400.0  # a clock that was wrong must not close a host for ever
@@ -43,6 +44,7 @@ class HostState:
     num_bytes: int = 0
     outcomes: dict[str, int] = field(default_factory=dict)
     longer_sides_px: dict[str, int] = field(default_factory=dict)
+    refusals: int = 0
 
     @classmethod
     def from_json(cls, data: dict, *, now: float) -> "HostState":
@@ -156,17 +158,25 @@ class HostGate:
         """Count an answer (or its lack) for the report and the budget, and remember the host's state."""
         self.state.outcomes[outcome] = self.state.outcomes.get(outcome, 0) + 1
         self.state.num_bytes += num_bytes
-        self._remember()
+        self.remember()
 
     def count_picture(self, longer_side_px: int) -> None:
         """Count the size of a picture, to tell the library that it was not asked for more than was needed."""
-        size = str(longer_side_px)
-        self.state.longer_sides_px[size] = self.state.longer_sides_px.get(size, 0) + 1
+        bound = str(next(each for each in SIZE_BOUNDS_PX if longer_side_px <= each))
+        self.state.longer_sides_px[bound] = self.state.longer_sides_px.get(bound, 0) + 1
 
-    def succeeded(self) -> None:
-        """The host is well: it gave an answer, if only "not found"."""
+    def succeeded(self, *, is_refusal: bool = False) -> None:
+        """The host is well: it gave an answer, if only "not found". Too many refusals in a row look like a block."""
         state = self.state
         state.throttle_streak = state.failures = state.trips = 0
+        state.refusals = state.refusals + 1 if is_refusal else 0
+        if state.refusals >= self.policy.max_refusals:
+            self._down = (
+                f"{self.host} refused {state.refusals} requests in a row (401, 403 or 451) and is left alone for this "
+                "run: it seems to keep us out; write to the library, then run again with fetch.retry_final: true"
+            )
+            state.refusals = 0
+            log.warning("%s", self._down)
 
     def throttled(self, retry_after_s: float | None, *, asked_at: float) -> None:
         """The host said 429 (or 503 with ``Retry-After``): nobody asks it before its time is up.
@@ -209,15 +219,16 @@ class HostGate:
             state.paused_s += until - max(now, state.paused_until)
             state.paused_until = until
             log.info("%s: %s; next request at %s", self.host, why, _utc(until))
-        self._remember()
+        self.remember()
 
     def backoff_s(self, attempt: int) -> float:
         """Pause after the failed attempt number ``attempt`` (from 0): doubling, with seeded jitter of a half."""
         grown = self.policy.backoff_s * 2 ** min(attempt, 30)
         return min(grown, self.policy.max_backoff_s) * self._random.uniform(0.5, 1.5)
 
-    def _remember(self) -> None:
-        self._save(asdict(self.state))
+    def remember(self) -> None:
+        """Write the host's state down."""
+        self._save(dict(vars(self.state)))
 
 
 def parse_retry_after(value: str, *, now: float) -> float | None:
@@ -239,11 +250,3 @@ def parse_retry_after(value: str, *, now: float) -> float | None:
 
 def _utc(moment: float) -> str:
     return datetime.fromtimestamp(min(moment, 4e9), UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def total_outcomes(states: list[HostState]) -> Counter[str]:
-    """Outcomes of several hosts together."""
-    total: Counter[str] = Counter()
-    for state in states:
-        total.update(state.outcomes)
-    return total

@@ -38,8 +38,9 @@ class HostPolicy(Config):
     ``requests_per_s: null`` asks as fast as answers come. A request is tried ``max_attempts`` times, with pauses that
     double from ``backoff_s``. After ``breaker_failures`` failures in a row the host rests for ``breaker_rest_s``
     (doubling); after ``breaker_trips`` such rests without one good answer it is left alone until the next run, as it is
-    when it asks for a pause above ``max_pause_s``. ``headers_from_env`` and ``params_from_env`` name the environment
-    variables whose values are sent as headers or added to the query: no key ever stands in a file.
+    when it asks for a pause above ``max_pause_s`` or refuses ``max_refusals`` requests in a row (403).
+    ``headers_from_env`` and ``params_from_env`` name the environment variables whose values are sent as headers or
+    added to the query: no key ever stands in a file.
     """
 
     max_concurrent: int = Field(default=2, ge=1, le=256)
@@ -52,6 +53,7 @@ class HostPolicy(Config):
     breaker_failures: int = Field(default=10, ge=1)
     breaker_rest_s: float = Field(default=60.0, gt=0)
     breaker_trips: int = Field(default=3, ge=1)
+    max_refusals: int = Field(default=100, ge=1)
     connect_timeout_s: float = Field(default=10.0, gt=0)
     read_timeout_s: float = Field(default=60.0, gt=0)
     total_timeout_s: float = Field(default=180.0, gt=0)

@@ -4,6 +4,7 @@
 """
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from .limits import HostState
 
@@ -12,7 +13,10 @@ _SIZES_PX = (512, 1024, 2048)
 
 @dataclass(frozen=True, slots=True)
 class HostReport:
-    """Totals of one host over all runs; ``rate_per_s`` over the time in which it was being asked."""
+    """Totals of one host over all runs; ``longer_sides_px`` by the bounds of ``limits.SIZE_BOUNDS_PX``.
+
+    ``first_at`` and ``last_at`` are Unix seconds, ``active_s`` the time in which the host was being asked.
+    """
 
     host: str
     requests: int
@@ -21,6 +25,8 @@ class HostReport:
     paused_s: float
     outcomes: dict[str, int]
     longer_sides_px: dict[int, int]
+    first_at: float
+    last_at: float
 
     @property
     def rate_per_s(self) -> float:
@@ -33,7 +39,7 @@ class HostReport:
         return sum(self.longer_sides_px.values())
 
     def share_within(self, size_px: int) -> float:
-        """Share of pictures whose longer side is at most ``size_px``; 1 where there are none."""
+        """Share of pictures whose longer side is at most ``size_px``, a bound; 1 where there are none."""
         within = sum(number for side, number in self.longer_sides_px.items() if side <= size_px)
         return within / self.num_pictures if self.num_pictures else 1.0
 
@@ -67,16 +73,26 @@ def report_hosts(states: dict[str, dict], *, now: float) -> list[HostReport]:
         sides = {int(size): number for size, number in state.longer_sides_px.items()}
         found.append(
             HostReport(
-                host, state.requests, state.num_bytes, state.active_s, state.paused_s, dict(state.outcomes), sides
+                host=host,
+                requests=state.requests,
+                num_bytes=state.num_bytes,
+                active_s=state.active_s,
+                paused_s=state.paused_s,
+                outcomes=dict(state.outcomes),
+                longer_sides_px=sides,
+                first_at=state.first_at,
+                last_at=state.last_at,
             )
         )
     return found
 
 
-def write_letter(reports: list[HostReport], *, user_agent: str) -> str:
-    """Text for the libraries: who asked, and a line per host."""
-    lines = [f"Requests were made as {user_agent}.", *(report.to_text() for report in reports)]
-    return "\n".join(lines) + "\n"
+def write_letter(report: HostReport, *, user_agent: str) -> str:
+    """Text for a library: who asked it, when and how much, so that it finds us in its logs."""
+    first, last = (
+        datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M") for at in (report.first_at, report.last_at)
+    )
+    return f"{report.to_text()}.\nAsked as {user_agent} from {first} to {last} UTC.\n"
 
 
 def _bytes(number: int) -> str:

@@ -8,15 +8,14 @@ import hashlib
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 from .answers import Answer, FailReason, Fetched, FetchFailed, FetchRequest, Signals
 from .challenge import HEAD_BYTES
 from .redaction import redact
 from .state import State
 
-_TAIL_BYTES = 65536
 _COLUMNS = (
     "status", "sha256", "num_bytes", "content_type", "etag", "last_modified", "fetched_at", "width", "height", "note",
 )  # fmt: skip
@@ -25,22 +24,30 @@ _COLUMNS = (
 class BodyWriter:
     """A body on its way to disk, hashed as it grows."""
 
-    def __init__(self, path: Path, file: BinaryIO) -> None:
+    def __init__(self, path: Path, file: FileIO) -> None:
         self.path, self._file, self._digest = path, file, hashlib.sha256()
-        self.num_bytes, self.head, self.tail = 0, b"", b""
+        self.num_bytes, self.head = 0, b""
+        self._last: tuple[bytes, bytes] = (b"", b"")
 
     def write(self, data: bytes) -> None:
-        """Append; the first 8 KiB and about the last 64 KiB are kept for looking at."""
-        self._file.write(data)
+        """Append; the first 8 KiB and the last two pieces are kept for looking at."""
+        view = memoryview(data)
+        while view:  # an unbuffered file may take less than it was given
+            view = view[self._file.write(view) :]
         self._digest.update(data)
         self.num_bytes += len(data)
         if len(self.head) < HEAD_BYTES:
             self.head += data[: HEAD_BYTES - len(self.head)]
-        self.tail = data if len(data) >= _TAIL_BYTES else (self.tail + data)[-_TAIL_BYTES:]
+        self._last = self._last[1], data
 
-    def finish(self) -> str:
-        """Hand everything to the operating system and return the hex sha256."""
-        self._file.flush()
+    @property
+    def tail(self) -> bytes:
+        """What was written last, two pieces as they came from the network."""
+        return b"".join(self._last)
+
+    @property
+    def sha256(self) -> str:
+        """Hex sha256 of what was written; everything has been handed to the operating system."""
         return self._digest.hexdigest()
 
 
@@ -63,14 +70,14 @@ class Store:
         """A body to write to; without :meth:`adopt` it is gone at the end."""
         path = self._temporary / uuid.uuid4().hex
         try:
-            with path.open("wb") as file:
+            with path.open("wb", buffering=0) as file:
                 yield BodyWriter(path, file)
         finally:
             path.unlink(missing_ok=True)
 
     def adopt(self, body: BodyWriter) -> tuple[str, Path]:
         """Put a body in its place: its sha256 and path. No fsync: readers compare size and hash."""
-        sha256 = body.finish()
+        sha256 = body.sha256
         path = self.path_of(sha256)
         if not (path.is_file() and path.stat().st_size == body.num_bytes):
             path.parent.mkdir(parents=True, exist_ok=True)

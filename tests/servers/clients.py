@@ -17,8 +17,8 @@ _FAST = {
     "breaker_failures": 50,
     "breaker_rest_s": 0.05,
     "connect_timeout_s": 0.5,
-    "read_timeout_s": 0.25,
-    "total_timeout_s": 0.6,
+    "read_timeout_s": 0.5,
+    "total_timeout_s": 0.9,
     "max_attempts": 4,
 }
 

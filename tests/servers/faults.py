@@ -82,7 +82,7 @@ class FaultyPictures:
             case "html":
                 return Response(body=_HTML, headers={"Content-Type": "text/html"})
             case "drip":
-                return Response(body=good.body, headers=_JPEG, delivery="drip", delay_s=0.5 * self._scale)
+                return Response(body=good.body, headers=_JPEG, delivery="drip", delay_s=self._scale)
             case _:
                 return Response(delivery="reset")
 
