@@ -1,13 +1,14 @@
 """Fetching compared with img2dataset: the same 2,000 pictures on the loopback, clean and with faults.
 
-    python benchmarks/fetch.py [--pictures 2000] [--rounds 2] [--concurrency 32] [--processes 2] [--no-peer]
+    python benchmarks/fetch.py [--pictures 2000] [--rounds 2] [--concurrency 32] [--processes 2]
+                               [--only clean|faulty] [--no-peer]
 
 Both read 1,500 px JPEGs over HTTP and write WebDataset tars at 512 px, JPEG quality 90, unthrottled, with the same
 concurrency and number of processes. Ours keeps the fetched files, its state and the ledger, applies EXIF and colour
 profiles, compares hashes and writes Parquet; img2dataset writes its tars, Parquet and statistics. Images/s are counted
 from the first request to the end of the program; the CPU time of all its processes, start included, says the same on
-a busy machine; memory is the largest sum of proportional set sizes (PSS) of all its
-processes. img2dataset comes from PyPI into its own environment in the user's cache folder.
+a busy machine; memory is the largest sum of proportional set sizes (PSS) of all its processes. img2dataset comes from
+PyPI into its own environment in the user's cache folder.
 """
 
 import argparse
@@ -23,6 +24,7 @@ import tempfile
 import threading
 import time
 import urllib.request
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,12 +76,12 @@ def main() -> None:
         run_ours(options.ours, Path(options.out), options)
         return
     peer = None if options.no_peer else _install_peer()
-    for kind in ("clean", "faulty"):
+    for kind in (options.only,) if options.only else ("clean", "faulty"):
         print(f"\n{kind} server, {options.pictures:,} pictures, {options.concurrency} connections:")
         rounds = options.rounds if kind == "clean" else 1
         best: dict[str, float] = {}
         for _ in range(rounds):
-            for measured in _compare(kind, options, peer):
+            for measured in _compare(kind, options, peer):  # in turn
                 print("  " + measured.to_text(options.pictures), flush=True)
                 rate = measured.num_pictures / measured.seconds
                 best[measured.name] = max(rate, best.get(measured.name, 0.0))
@@ -93,6 +95,7 @@ def _read_options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--concurrency", type=int, default=32)
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--only", choices=("clean", "faulty"))
     parser.add_argument("--no-peer", action="store_true")
     parser.add_argument("--serve", choices=("clean", "faulty"), help=argparse.SUPPRESS)
     parser.add_argument("--ours", help=argparse.SUPPRESS)
@@ -100,8 +103,7 @@ def _read_options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _compare(kind: str, options: argparse.Namespace, peer: Path | None) -> list[Measured]:
-    measured = []
+def _compare(kind: str, options: argparse.Namespace, peer: Path | None) -> Iterator[Measured]:
     for name in ("iconoclip", "img2dataset") if peer else ("iconoclip",):
         with tempfile.TemporaryDirectory(prefix="fetch-benchmark-") as folder:
             out = Path(folder) / "out"
@@ -113,10 +115,9 @@ def _compare(kind: str, options: argparse.Namespace, peer: Path | None) -> list[
                     command = _our_command(url, out, options) if name == "iconoclip" else _peer_command(
                         peer, url, out, options, kind
                     )  # fmt: skip
-                    measured.append(_measure(name, command, url, out))
+                    yield _measure(name, command, url, out)
                 finally:
                     server.terminate()
-    return measured
 
 
 def _our_command(url: str, out: Path, options: argparse.Namespace) -> list[str]:

