@@ -307,7 +307,7 @@ def test_keys_come_from_the_environment_and_go_nowhere_else(tmp_path: Path, monk
             pages = {
                 "/ok": Response(body=b"{}"),
                 "/moved": Response(302, headers={"Location": f"{other.url}/x"}),
-                "/echo": Response(302, headers={"Location": "/gone?wskey=s3cret-key"}),
+                "/echo": Response(302, headers={"Location": "/gone?wskey=s3cret-key&who=s3cret-key"}),
             }
             async with LocalServer(lambda asked: pages.get(asked.path, Response(404))) as server:
                 policy = fast_policy(

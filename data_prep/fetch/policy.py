@@ -67,10 +67,9 @@ class HostPolicy(Config):
         """Whether a key goes with each request."""
         return bool(self.headers_from_env or self.params_from_env)
 
-    def check_secrets(self) -> None:
-        """Read all keys once; raises as :meth:`secret_headers` does."""
-        self.secret_headers()
-        self.secret_params()
+    def secrets(self) -> list[str]:
+        """All keys, to be kept out of every text; raises as :meth:`secret_headers` does."""
+        return [*self.secret_headers().values(), *self.secret_params().values()]
 
     def secret_headers(self) -> dict[str, str]:
         """Headers whose values come from the environment.
