@@ -1,0 +1,110 @@
+"""What is remembered between runs, in one SQLite file: answers, hosts' moods, robots.txt and TDM files.
+
+Every change is its own transaction in a write-ahead log, so a killed process loses nothing that it had written. The
+file is opened exclusively (that needs no shared memory and so works on network file systems): one fetcher per folder.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from iconoclip.errors import IconoclipError
+
+FILE_NAME = "fetch.sqlite"
+_VERSION = 1
+
+_SCHEMA = """
+create table if not exists answers (
+  key text primary key, url text not null, final_url text not null default '', status integer,
+  sha256 text not null default '', num_bytes integer not null default 0, content_type text not null default '',
+  etag text not null default '', last_modified text not null default '', fetched_at text not null default '',
+  signals text not null default '{}', width integer, height integer,
+  note text not null default '', attempts integer not null default 0,
+  reason text not null default '', detail text not null default ''
+);
+create index if not exists answers_sha256 on answers (sha256) where sha256 != '';
+create table if not exists hosts (host text primary key, state text not null);
+create table if not exists files (url text primary key, state text not null, text text not null, read_at real not null);
+"""
+
+
+class State:
+    """The SQLite file of one fetch folder."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / FILE_NAME
+        try:
+            self._db = sqlite3.connect(self.path, isolation_level=None, timeout=0.5)
+            self._db.row_factory = sqlite3.Row
+            self._db.execute("pragma locking_mode = exclusive")
+            self._db.execute("pragma journal_mode = wal")
+            self._db.execute("pragma synchronous = normal")
+            self._db.executescript(_SCHEMA)
+            (version,) = self._db.execute("pragma user_version").fetchone()
+            if version > _VERSION:
+                raise IconoclipError(f"{self.path}: version {version}, this iconoclip reads {_VERSION}; update it")
+            self._db.execute(f"pragma user_version = {_VERSION}")
+        except sqlite3.OperationalError as error:
+            raise IconoclipError(
+                f"{self.path}: {error}; is another fetch running in this folder? Wait for it or give another folder"
+            ) from None
+        except sqlite3.DatabaseError as error:
+            raise IconoclipError(f"{self.path}: {error}; move it away: pictures are then asked for again") from None
+
+    def close(self) -> None:
+        """Close the file; it may be opened again."""
+        self._db.close()
+
+    def read_answer(self, key: str) -> dict[str, Any] | None:
+        """Row of the table ``answers``."""
+        row = self._db.execute("select * from answers where key = ?", (key,)).fetchone()
+        return None if row is None else dict(row)
+
+    def write_answer(self, row: dict[str, Any]) -> None:
+        """Put a row, whole, in place of an older one of the same key."""
+        names = ", ".join(row)
+        places = ", ".join("?" * len(row))
+        self._db.execute(f"insert or replace into answers ({names}) values ({places})", tuple(row.values()))
+
+    def forget_answer(self, key: str) -> None:
+        """Remove a row: its answer will be asked for again."""
+        self._db.execute("delete from answers where key = ?", (key,))
+
+    def repeated_bodies(self, min_urls: int) -> Iterator[tuple[str, int]]:
+        """``(sha256, number)`` of bodies that at least ``min_urls`` different requests got, commonest first.
+
+        A library's "no picture available" card is served with 200 for every missing page: it shows here.
+        """
+        query = (
+            "select sha256, count(*) from answers where sha256 != '' group by sha256 having count(*) >= ? "
+            "order by count(*) desc, sha256"
+        )
+        yield from map(tuple, self._db.execute(query, (min_urls,)))
+
+    def read_host(self, host: str) -> dict[str, Any]:
+        """What was last written about a host; empty at first."""
+        row = self._db.execute("select state from hosts where host = ?", (host,)).fetchone()
+        return {} if row is None else json.loads(row[0])
+
+    def write_host(self, host: str, state: dict[str, Any]) -> None:
+        """Remember a host's state."""
+        self._db.execute("insert or replace into hosts values (?, ?)", (host, json.dumps(state)))
+
+    def hosts(self) -> dict[str, dict[str, Any]]:
+        """State of every host that was ever asked."""
+        return {
+            host: json.loads(text) for host, text in self._db.execute("select host, state from hosts order by host")
+        }
+
+    def read_file(self, url: str, *, not_before: float) -> tuple[str, str] | None:
+        """``(state, text)`` of a robots.txt or tdmrep.json read since ``not_before`` (Unix seconds)."""
+        row = self._db.execute("select state, text from files where url = ? and read_at >= ?", (url, not_before))
+        found = row.fetchone()
+        return None if found is None else (found[0], found[1])
+
+    def write_file(self, url: str, state: str, text: str, *, read_at: float) -> None:
+        """Remember a robots.txt or tdmrep.json."""
+        self._db.execute("insert or replace into files values (?, ?, ?, ?)", (url, state, text, read_at))
