@@ -56,6 +56,7 @@ def test_a_configuration_reads_back_what_it_wrote() -> None:
         ({"data": [{"path": "a", "weight": 1}, "b"]}, "data.1"),
         ({"data": [{"path": "a", "weight": 1}, {"path": "b"}]}, "give every source a `weight`, or none"),
         ({"data": []}, "data"),
+        ({"data": {"path": "a", "split": "eval/saints"}}, "evaluation collections are never trained on"),
         ({"fold": "every"}, "fold"),
         ({"freeze": {"image": True, "text": True}}, "nothing is left to train"),
         ({"augment": {"scale": [0.9, 0.5]}}, "augment: scale"),

@@ -43,6 +43,13 @@ class SourceConfig(Config):
     collections: list[str] | None = Field(default=None, min_length=1)
     weight: float | None = Field(default=None, gt=0)
 
+    @field_validator("split")
+    @classmethod
+    def _not_for_evaluation(cls, split: str) -> str:
+        if split == "eval" or split.startswith("eval/"):
+            raise ValueError("evaluation collections are never trained on; their captions may be the right answers")
+        return split
+
 
 class CaptionConfig(Config):
     """Which text goes with a picture; one is drawn per sample and epoch, by seed.
