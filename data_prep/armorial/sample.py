@@ -51,7 +51,7 @@ _PATTERNS = (
     ("party", 3),
 )
 _ARRANGEMENTS: tuple[Arrangement, ...] = (
-    "alone", "alone", "two_and_one", "alone", "in_pale", "two_and_one", "alone", "in_fess",
+    "alone", "three_two_one", "two_and_one", "alone", "in_pale", "two_and_one", "alone", "in_fess",
     "two_and_two", "two_and_one", "in_saltire", "three_two_one",
 )  # fmt: skip
 
