@@ -104,15 +104,19 @@ def _read_finished(config: PrepConfig, plan: Plan) -> PrepSummary | None:
 
 def _make(config: PrepConfig, plan: Plan) -> PrepSummary:
     out = config.out
-    (out / MANIFEST_NAME).unlink(missing_ok=True)  # from here on the folder is not a complete set
     _check_disk(config, len(plan.planned))
-    provenance.write_run(out, provenance.describe_run(config, limit=plan.limit))
-    (out / "prep.jsonl").unlink(missing_ok=True)
+    run = provenance.describe_run(config, limit=plan.limit)
+    if not (out / MANIFEST_NAME).is_file():
+        provenance.write_run(out, run)
+        (out / "prep.jsonl").unlink(missing_ok=True)
     kept, rejected = _process_pictures(config, plan)
     kept, rejected, joined = _set_apart(config, plan, kept, rejected)
     check_split([each.record for each in kept], config, is_sample=plan.limit is not None)
     if not kept:
         raise IconoclipError(f"no record is left; see why:\n{summarise(config, plan, [], rejected).to_text()}")
+    # A set that is complete stays so until its successor has passed every check; from here on it is not complete.
+    (out / MANIFEST_NAME).unlink(missing_ok=True)
+    provenance.write_run(out, run)
     shards, placed, ordered = _write_shards(config, kept)
     records = [each.record for several in ordered.values() for each in several]
     summary = summarise(config, plan, records, rejected)

@@ -83,6 +83,7 @@ def apply_model(
     found = open_pictures(pictures)
     encoded, embed = _encode(model, found)
     parts = [_headline(encoded)]
+    (out / "broken.csv").unlink(missing_ok=True)  # of an earlier call
     if encoded.broken:
         write_csv(out / "broken.csv", ("id", "reason"), encoded.broken)
         parts.append(_broken_text(encoded, out))

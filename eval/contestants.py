@@ -98,6 +98,8 @@ def open_contestant(config: ModelConfig, *, seed: int = 0) -> Contestant:
         described = [_describe(path) for path in fold_folders]
         runs[None] = runs[0]
     else:
+        if not config.weights and ":" not in config.name and not folder.exists():
+            raise EvaluationError(f"{config.name}: not there; has `iconoclip train` finished, and is the path right?")
         described = [_describe(folder)]
         fold = (described[0] or {}).get("fold")
         runs = {None: config.name} | ({fold: config.name} if isinstance(fold, int) else {})

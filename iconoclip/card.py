@@ -4,6 +4,7 @@
 stands between two markers; :func:`merge_cards` keeps what people wrote outside of them when a model is published again.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -284,10 +285,12 @@ def _limits(facts: CardFacts) -> str:
         )
     if not facts.is_pretrained:
         points.append("It began from random weights: it knows nothing but the training data above.")
-    largest = max(facts.collections, key=lambda item: item.num_records, default=None)
-    if largest and facts.num_records:
-        share = largest.num_records / facts.num_records
-        points.append(f"The largest collection, {largest.name}, gives {share:.0%} of the pictures.")
+    sizes: Counter[str] = Counter()
+    for item in facts.collections:
+        sizes[item.name] += item.num_records
+    if sizes and facts.num_records:
+        name, number = sizes.most_common(1)[0]
+        points.append(f"The largest collection, {name}, gives {number / facts.num_records:.0%} of the pictures.")
     return "## Limits\n\n" + "\n".join(f"- {point}" for point in points)
 
 

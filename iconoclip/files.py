@@ -1,5 +1,6 @@
 """Write files so that a reader sees the old one or the whole new one, and hash them."""
 
+import errno
 import hashlib
 import json
 import os
@@ -8,19 +9,47 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from .errors import IconoclipError
+
+_MENDABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR}
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path in the same folder; on success it is fsynced and becomes ``path``."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Yield a temporary path in the same folder; on success it is fsynced and becomes ``path``.
+
+    Raises:
+        IconoclipError: the folder cannot be made or written, the disk is full, or ``path`` is a folder.
+    """
+    make_folder(path.parent)
+    if path.is_dir():
+        raise IconoclipError(f"{path}: is a folder; give the name of a file")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        if error.errno not in _MENDABLE:
+            raise
+        raise IconoclipError(
+            f"{path}: cannot be written ({error.strerror}); make room or choose another place"
+        ) from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it.
+
+    Raises:
+        IconoclipError: that is not possible there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise IconoclipError(f"{folder}: cannot be made ({error.strerror}); choose another folder") from None
 
 
 def write_text(path: Path, text: str) -> None:

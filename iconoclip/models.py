@@ -95,7 +95,8 @@ def load(name: str, *, weights: str | None = None, seed: int = 0) -> Model:
     tag = weights or tag
     if not tag:
         raise ModelError(
-            f"model {name!r}: neither a folder nor NAME:PRETRAINED; for untrained weights write {name}:random"
+            f"model {name!r}: no run or model folder is there (has `iconoclip train` finished?), and it is not "
+            "NAME:PRETRAINED such as ViT-B-32:laion2b_s34b_b79k, or NAME:random for untrained weights"
         )
     for known in (OUR_CONFIGS / architecture, Path(architecture)):
         if (known / CONFIG_NAME).is_file():
@@ -134,6 +135,7 @@ def save_state(state: dict[str, torch.Tensor], path: Path) -> None:
     own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
     with atomic_path(path) as temporary:
         save_file(own, temporary, metadata={"format": "pt"})
+        temporary.chmod(0o644)  # safetensors makes files that only their owner may read
 
 
 def state_sha256(state: dict[str, torch.Tensor]) -> str:

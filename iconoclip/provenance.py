@@ -14,7 +14,7 @@ from typing import Any
 from . import __version__
 from .config import Config
 from .errors import IconoclipError
-from .files import sha256_json, write_json
+from .files import make_folder, sha256_json, write_json
 
 _PACKAGES = (
     "torch", "open_clip_torch", "accelerate", "transformers", "datasets", "webdataset", "numpy", "pillow",
@@ -79,8 +79,12 @@ def lock_folder(out: Path) -> Iterator[None]:
     Raises:
         IconoclipError: another process is writing there.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / ".lock").open("w") as file:
+    make_folder(out)
+    try:
+        file = (out / ".lock").open("w")
+    except OSError as error:
+        raise IconoclipError(f"{out}: cannot be written ({error.strerror}); choose another folder") from None
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -66,13 +66,17 @@ def start_model(run: dict[str, Any]) -> tuple[str, str, bool]:
 def read_results(results: Sequence[Path], run_folder: Path, *, weights_sha256: str) -> list[dict[str, Any]]:
     """Rows of these weights, and of the model they started from where the same results hold it.
 
-    Without ``results``, those in a folder ``eval`` beside the run are taken if there are any.
+    Without ``results``, those in a folder ``eval`` beside the run (of ``fold-K``: beside its parent) are taken if there
+    are any.
 
     Raises:
         IconoclipError: results were named but hold nothing about these weights.
     """
-    beside = run_folder.parent / "eval"
-    sources = list(results) or ([beside] if (beside / "results.jsonl").is_file() else [])
+    homes = (
+        [run_folder.parent, run_folder.parent.parent] if run_folder.name.startswith("fold-") else [run_folder.parent]
+    )
+    beside = [home / "eval" for home in homes if (home / "eval" / "results.jsonl").is_file()]
+    sources = list(results) or beside[:1]
     rows = [row for source in sources for row in _read_rows(source)]
     own = [row for row in rows if row["weights_sha256"] == weights_sha256]
     if results and not own:

@@ -309,6 +309,19 @@ def test_folds_stay_in_train_and_are_named_in_the_manifest(tmp_path):
     assert len({fold_of(record.work_group, folds=5, salt="iconoclip-1") for record in records}) == 5
 
 
+def test_a_rerun_that_fails_leaves_the_finished_set_as_it_was(tmp_path):
+    root = make_collection(tmp_path / "in" / "a").parent
+    run_prep(make_config(root, tmp_path / "out", {"prints": collection("a/metadata.csv", holdout="folds")}))
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    stated = collection("a/metadata.csv", holdout="folds") | {
+        "rights": {"all": {"value": "", "asserted_by": "nobody", "source_url": "https://example.org"}}
+    }
+    with pytest.raises(IconoclipError, match="no record is left"):
+        run_prep(make_config(root, tmp_path / "out", {"prints": stated}))
+    after = {path: path.read_bytes() for path in before}
+    assert after == before
+
+
 def test_folds_may_be_joined_by_single_pages_set_aside_for_all_runs(tmp_path):
     root = make_collection(tmp_path / "in" / "a").parent
     collections = {"prints": collection("a/metadata.csv", holdout="folds_and_page")}

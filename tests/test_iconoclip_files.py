@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from iconoclip import files
+from iconoclip.errors import IconoclipError
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path: Path) -> None:
@@ -47,3 +48,15 @@ def test_hashes_are_sha256_and_do_not_depend_on_key_order(tmp_path: Path) -> Non
     assert files.sha256_file(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()
     assert files.sha256_json({"a": 1, "b": "é"}) == files.sha256_json({"b": "é", "a": 1})
     assert files.sha256_json({"a": 1}) == hashlib.sha256(b'{"a":1}').hexdigest()
+
+
+def test_a_folder_in_the_place_of_a_file_is_said(tmp_path):
+    (tmp_path / "report").mkdir()
+    with pytest.raises(IconoclipError, match="is a folder"):
+        files.write_text(tmp_path / "report", "text")
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(IconoclipError, match="cannot be made"):
+        files.write_text(tmp_path / "file" / "below" / "text", "text")

@@ -132,12 +132,12 @@ def test_state_hash_sees_values_names_shapes_and_types() -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("nowhere/at/all", "neither a folder nor NAME:PRETRAINED"),
+        ("nowhere/at/all", "no run or model folder is there"),
         ("ViT-B-33:random", "no model 'ViT-B-33'"),
         ("ViT-B-32:nobody", "no weights 'nobody'"),
         ("local-dir:nowhere", "no open_clip_config.json"),
         ("hf-hub:nobody/nothing", "network or a filled cache"),
-        ("", "neither a folder"),
+        ("", "no run or model folder is there"),
     ],
 )
 def test_models_that_do_not_exist_say_so(name: str, said: str) -> None:

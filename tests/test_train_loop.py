@@ -283,9 +283,9 @@ def test_two_runs_do_not_share_a_folder(write_config: Callable[..., Path]) -> No
     [
         ({"expect_processes": 2}, "got 1 of 2"),
         ({"devices": "cuda"}, "this machine has none"),
-        ({"model": "nothing"}, "neither a folder nor NAME:PRETRAINED"),
+        ({"model": "nothing"}, "no run or model folder is there"),
         ({"data": "nowhere"}, "no .tar there"),
-        ({"fold": "all", "data": "nowhere"}, "none has folds"),
+        ({"fold": "all", "data": "nowhere"}, "has `iconoclip prep` finished"),
     ],
 )
 def test_what_cannot_work_is_said_at_once(

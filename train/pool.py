@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from iconoclip.errors import ConfigError
+from iconoclip.errors import ConfigError, ShardError
 from iconoclip.files import sha256_json
 from iconoclip.records import Caption, fold_of
 from iconoclip.shards import MANIFEST_NAME, Manifest, ShardSet, ledger_name, open_shards
@@ -135,6 +135,8 @@ def _counts(values: Sequence[str]) -> dict[str, int]:
 
 def _folds(path: str) -> tuple[int, str, list[str]]:
     """Return number of folds (0: none), salt and the collections that are dealt into folds."""
+    if not Path(path).exists() and not any(sign in path for sign in "*?[{"):
+        raise ShardError(f"{path}: not there; has `iconoclip prep` finished, and is the path right?")
     if not (Path(path) / MANIFEST_NAME).is_file():
         return 0, "", []
     holdout = Manifest.read(Path(path)).holdout
