@@ -39,6 +39,10 @@ class Config(BaseModel):
     @classmethod
     def validate_data(cls, data: dict[str, Any], *, where: str) -> Self:
         """Validate a mapping; ``where`` is named in the error."""
+        wanted = get_args(cls.model_fields["verb"].annotation) if "verb" in cls.model_fields else ()
+        got = data.get("verb")
+        if wanted and got in get_args(Verb) and got not in wanted:
+            raise ConfigError(f"{where}: a file for `iconoclip {got}`, not for `iconoclip {wanted[0]}`")
         try:
             return cls.model_validate(data)
         except ValidationError as error:
@@ -213,7 +217,7 @@ def _describe(error: ValidationError, model: type[BaseModel], where: str) -> str
 
 
 def _hint(model: type[BaseModel], loc: tuple[int | str, ...]) -> str:
-    known = sorted({name for section in _sections(model) for name in section.model_fields})
+    known = sorted({name for section in _sections(model) for name in section.model_fields} - {str(loc[-1])})
     near = difflib.get_close_matches(str(loc[-1]), known, n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 

@@ -225,3 +225,15 @@ def test_a_file_without_a_verb_is_told_what_to_write(tmp_path: Path) -> None:
 )
 def test_json_values_survive_the_loader(value: Any) -> None:
     assert parse_value(json.dumps(value, ensure_ascii=False)) == value
+
+
+def test_a_file_of_another_command_is_said_in_one_line(tmp_path: Path) -> None:
+    class TrainFile(Config):
+        verb: Literal["train"]
+        data: str
+
+    path = tmp_path / "a.yaml"
+    path.write_text("verb: prep\nname: x\ncollections: {}\n")
+    with pytest.raises(ConfigError, match=r"a file for `iconoclip prep`, not for `iconoclip train`") as caught:
+        TrainFile.load(path)
+    assert "\n" not in str(caught.value)
