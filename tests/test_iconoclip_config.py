@@ -69,13 +69,13 @@ def test_numbers_as_python_writes_them_are_numbers(whole: int, real: float) -> N
 
 
 def test_all_mistakes_of_a_file_come_in_one_message(tmp_path: Path) -> None:
-    path = write(tmp_path / "bad.yaml", "verb: eval\noptim: {lr: -1, beta: [1]}\nepochs: many\nlanguages: [1888]\n")
+    path = write(tmp_path / "bad.yaml", "verb: trian\noptim: {lr: -1, beta: [1]}\nepochs: many\nlanguages: [1888]\n")
     with pytest.raises(ConfigError) as caught:
         Run.load(path)
     text = str(caught.value)
     assert text.splitlines()[0] == f"{path}: 6 problems"
     for said in (
-        "verb: Input should be 'train' (got 'eval')",
+        "verb: Input should be 'train' (got 'trian')",
         "out: Field required",
         "optim.lr: Input should be greater than 0 (got -1)",
         "optim.beta: unknown key; did you mean 'betas'?",
