@@ -108,7 +108,7 @@ class Stopwatch:
 
     @property
     def seconds(self) -> float:
-        """Since the beginning of this session."""
+        """Since this process began to train."""
         return time.monotonic() - self._started
 
     def waited(self, seconds: float) -> None:
