@@ -109,4 +109,4 @@ def test_workers_and_out_do_not_change_what_is_made(tmp_path):
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs/prep").glob("*.yaml")), ids=lambda path: path.name)
 def test_every_configuration_of_the_repository_is_valid(path):
-    PrepConfig.load(path)
+    assert PrepConfig.load(path).collections

@@ -44,7 +44,9 @@ def test_a_killed_run_does_not_lock_its_folder_for_ever(tmp_path: Path) -> None:
         "import sys, os; from pathlib import Path; from iconoclip.provenance import lock_folder\n"
         "with lock_folder(Path(sys.argv[1])): os.kill(os.getpid(), 9)"
     )
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    killed = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    assert killed.returncode == -9  # it died while it held the lock, and not on the way there
+    assert (tmp_path / ".lock").exists()
     with provenance.lock_folder(tmp_path):
         pass
 
