@@ -130,7 +130,6 @@ def _packages() -> Iterator[Finding]:
         ("datasets", "datasets"),
         ("webdataset", "webdataset"),
         ("pyarrow", "pyarrow"),
-        ("simplejpeg", "simplejpeg"),
     ):
         try:
             importlib.import_module(module)
