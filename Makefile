@@ -1,5 +1,5 @@
 # make demo      the whole road on a collection the project draws itself
-# make test      the tests; ICONOCLIP_REQUIRE=real,browser,peers makes missing parts failures instead of skips
+# make test      the tests; ICONOCLIP_REQUIRE=real,services,browser,peers makes missing parts failures instead of skips
 # make lint      format, lint, types, every configuration
 #
 # PYTHON=python3.12          another interpreter, 3.11 or newer
@@ -61,7 +61,8 @@ peers: .peers/.installed
 	  webdataset==0.2.86 numpy==2.3.5 clip-benchmark==1.6.2 pycocoevalcap==1.2 pycocotools==2.0.11
 	touch $@
 
-# Real parts for the tests marked `services` and `browser`, on Debian, as root.
+# Real parts for the tests marked `services` and `browser`, on Debian, as root. Tests start what they need by themselves:
+# where Debian starts its own after installing, `systemctl disable --now lighttpd iipsrv munge slurmctld slurmd` takes it off.
 services:
 	apt-get update
 	apt-get install -y --no-install-recommends slurm-wlm munge iipimage-server lighttpd chromium

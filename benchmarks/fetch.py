@@ -4,8 +4,9 @@
                                [--only clean|faulty] [--no-peer]
 
 Both read 1,500 px JPEGs over HTTP and write WebDataset tars at 512 px, JPEG quality 90, unthrottled, with the same
-concurrency and number of processes. Ours keeps the fetched files, its state and the ledger, applies EXIF and colour
-profiles, compares hashes and writes Parquet; img2dataset writes its tars, Parquet and statistics. Images/s are counted
+concurrency and number of processes. Ours is `iconoclip prep` on a table of addresses, as a user runs it: it keeps the
+fetched files, its state and the ledger, applies EXIF and colour profiles, looks for near-duplicates and placeholders,
+splits, and writes card and manifest; img2dataset writes its tars, Parquet and statistics. Images/s are counted
 from the first request to the end of the program; the CPU time of all its processes, start included, says the same on
 a busy machine; memory is the largest sum of proportional set sizes (PSS) of all its processes. img2dataset comes from
 PyPI into its own environment in the user's cache folder.
@@ -25,14 +26,19 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+import yaml
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+if TYPE_CHECKING:
+    from servers.http import Response
 
 PEER = "img2dataset==1.47.0"
 TIMEOUT_S = 3  # for one answer; the faulty server hangs and drips longer than this
@@ -70,11 +76,6 @@ def main() -> None:
     if options.serve:
         asyncio.run(_serve(faulty=options.serve == "faulty"))
         return
-    if options.ours:
-        from fetch_ours import run_ours
-
-        run_ours(options.ours, Path(options.out), options)
-        return
     peer = None if options.no_peer else _install_peer()
     for kind in (options.only,) if options.only else ("clean", "faulty"):
         print(f"\n{kind} server, {options.pictures:,} pictures, {options.concurrency} connections:")
@@ -98,8 +99,6 @@ def _read_options() -> argparse.Namespace:
     parser.add_argument("--only", choices=("clean", "faulty"))
     parser.add_argument("--no-peer", action="store_true")
     parser.add_argument("--serve", choices=("clean", "faulty"), help=argparse.SUPPRESS)
-    parser.add_argument("--ours", help=argparse.SUPPRESS)
-    parser.add_argument("--out", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -121,10 +120,31 @@ def _compare(kind: str, options: argparse.Namespace, peer: Path | None) -> Itera
 
 
 def _our_command(url: str, out: Path, options: argparse.Namespace) -> list[str]:
-    return [
-        sys.executable, __file__, "--ours", url, "--out", str(out), "--pictures", str(options.pictures),
-        "--concurrency", str(options.concurrency), "--processes", str(options.processes),
-    ]  # fmt: skip
+    table, config = out.with_name("pictures.csv"), out.with_name("prep.yaml")
+    rows = "".join(f"{number},{url}/picture/{number}.jpg,Picture {number}\n" for number in range(options.pictures))
+    table.write_text(f"id,address,title\n{rows}")
+    policy = {
+        "max_concurrent": options.concurrency, "requests_per_s": None, "max_attempts": MAX_ATTEMPTS, "backoff_s": 0.25,
+        "breaker_failures": 200, "read_timeout_s": TIMEOUT_S, "connect_timeout_s": TIMEOUT_S,
+        "total_timeout_s": TIMEOUT_S,
+    }  # fmt: skip
+    statement = {"value": "CC0 1.0", "asserted_by": "benchmark", "source_url": url}
+    collection = {
+        "kind": "local", "table": table.name, "id": "{id}", "image": "{address}", "work_from": "{id}",
+        "captions": ["{title}"], "institution": "Benchmark", "language": "en", "rights": {"all": statement},
+        "near_duplicates": False,  # the server has forty pictures
+    }  # fmt: skip
+    fetch = {"contact": "benchmark@library.example", "allow_private": ["127.0.0.1"], "default": policy}
+    config.write_text(
+        yaml.safe_dump(
+            {
+                "verb": "prep", "name": "benchmark", "out": str(out), "root": str(out.parent), "max_failed_share": 1.0,
+                "workers": options.processes, "image": {"max_px": 512, "quality": 90}, "fetch": fetch,
+                "collections": {"pictures": collection},
+            }
+        )
+    )  # fmt: skip
+    return [sys.executable, "-m", "data_prep", str(config)]
 
 
 def _peer_command(peer: Path | None, url: str, out: Path, options: argparse.Namespace, kind: str) -> list[str]:
@@ -241,11 +261,20 @@ async def _serve(*, faulty: bool) -> None:
                 "max_in_flight": server.max_in_flight,
             }
             return Response(body=json.dumps(seen).encode())
-        return pictures(request)
+        return _make_unique(pictures(request), request.path)
 
     async with LocalServer(answer) as server:
         print(server.url, flush=True)
         await asyncio.Event().wait()
+
+
+def _make_unique(response: "Response", path: str) -> "Response":
+    """A comment in the file: a host that serves the same bytes everywhere serves a placeholder."""
+    if not response.body.startswith(b"\xff\xd8"):
+        return response
+    comment = path.encode()
+    segment = b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment
+    return replace(response, body=response.body[:2] + segment + response.body[2:])
 
 
 def make_sources() -> list[bytes]:

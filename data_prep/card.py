@@ -13,7 +13,8 @@ from iconoclip.records import Record, Rejection
 from iconoclip.shards import ShardInfo
 
 from .config import PrepConfig
-from .rights import SEVERITY
+from .permissions import STRICTNESS, PolicyKind
+from .rights import SEVERITY, kinds_of
 from .summary import PrepSummary, sort_splits
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
@@ -43,7 +44,7 @@ def write_card(
         _what(records, summary),
         "## Counts", _counts(summary),
         "## Languages", _languages(records),
-        "## Rights", _rights(config, records),
+        "## Rights", _rights(config, summary, records),
         "## Works", _works(summary),
         "## What was left out", _rejections(rejected),
         "## How it was made", _how(config, summary),
@@ -84,7 +85,7 @@ def _front_matter(config: PrepConfig, records: Sequence[Record], shards: Sequenc
 
 def _what(records: Sequence[Record], summary: PrepSummary) -> str:
     num_collections = len({record.source for record in records})
-    sample = f" **{summary.notes[0].capitalize()}.**" if summary.notes else ""
+    sample = f" **A sample: the first {summary.limit:,} records of each collection.**" if summary.limit else ""
     return (
         f"Pictures of {num_collections} heritage collections with their captions, as WebDataset shards made by "
         f"iconoclip.{sample} The rights of picture and text are stated per record (`rights`), with who stated them and "
@@ -99,6 +100,7 @@ def _counts(summary: PrepSummary) -> str:
         ("kept for evaluation only", summary.kept_for_evaluation, ""),
         ("rejected", summary.num_rejected, _list(summary.rejected)),
     ]
+    rows += [("withdrawn", summary.withdrawn, "taken down after the set was made")] if summary.withdrawn else []
     rows += [(f"split `{split}`", count, "") for split, count in summary.splits.items()]
     return _table(("what", "records", ""), rows)
 
@@ -110,9 +112,12 @@ def _languages(records: Sequence[Record]) -> str:
     return _table(("language", "code", "level", "captions", "of the language, not written by a person"), rows)
 
 
-def _rights(config: PrepConfig, records: Sequence[Record]) -> str:
+def _rights(config: PrepConfig, summary: PrepSummary, records: Sequence[Record]) -> str:
     classes = Counter(record.rights_class for record in records)
-    parts = [_table(("class", "records"), [(name, classes[name]) for name in SEVERITY if classes[name]])]
+    parts = [
+        _table(("class", "records"), [(name, classes[name]) for name in SEVERITY if classes[name]]),
+        _permissions(config, summary, records),
+    ]
     stated = Counter(
         (record.source, rights.part, rights.raw or rights.uri, rights.asserted_by)
         for record in records
@@ -129,6 +134,50 @@ def _rights(config: PrepConfig, records: Sequence[Record]) -> str:
     if assumed:
         parts.append("Nobody has stated the following; it is assumed, for the reason given:\n\n" + "\n".join(assumed))
     return "\n\n".join(parts)
+
+
+_USES = (
+    ("to train on", "train"),
+    ("to pass the stored, resized pictures on", "redistribute"),
+    ("to publish the weights of a model", "publish"),
+)
+
+
+def _permissions(config: PrepConfig, summary: PrepSummary, records: Sequence[Record]) -> str:
+    """What is allowed with how many records, why not more, and what follows for those who pass the set on."""
+    answers = [[summary.permissions.get(use, {}).get(answer, 0) for answer in STRICTNESS] for _, use in _USES]
+    rows = [(name, *counts) for (name, _), counts in zip(_USES, answers, strict=True)]
+    parts = [
+        _table(("allowed", "yes", "for non-commercial use", "no"), rows),
+        "The columns `train`, `redistribute` and `publish` of the Parquet files in `ledger/` say it per record. It "
+        "follows from the statements by a fixed table; it is not legal advice.",
+    ]
+    if summary.num_not_passed_on:
+        against: list[PolicyKind] = [rule for record in records for rule in _rules_against(config, record)]
+        why = [f"- {count:,} by `{rule}`: {config.rights.table[rule].reason}" for rule, count in _tally(against)]
+        parts.append(
+            f"**{summary.num_not_passed_on:,} of these records may not be passed on**, so neither may this folder as "
+            "it is:"
+        )
+        parts.append("\n".join(why))
+        parts.append(
+            "The same configuration with `rights.purpose=redistribute` and another `out` makes a set that may."
+        )
+    num_alike = sum("share_alike" in kinds_of(record.rights) for record in records)
+    if num_alike:
+        parts.append(
+            f"{num_alike:,} records are under a share-alike licence: what holds them is passed on under it too."
+        )
+    return "\n\n".join(parts)
+
+
+def _tally(rules: Sequence[PolicyKind]) -> list[tuple[PolicyKind, int]]:
+    return [(rule, rules.count(rule)) for rule in dict.fromkeys(rules)]
+
+
+def _rules_against(config: PrepConfig, record: Record) -> tuple[PolicyKind, ...]:
+    found = config.rights.permissions(record)
+    return found.rules["redistribute"] if found.redistribute == "no" else ()
 
 
 def _works(summary: PrepSummary) -> str:

@@ -15,6 +15,7 @@ from iconoclip import plugins
 from iconoclip.config import Config
 from iconoclip.files import sha256_json
 
+from .fetch.policy import FetchConfig
 from .filters.base import Filter
 from .filters.captions import CaptionsFilter
 from .filters.rights import RightsFilter
@@ -58,12 +59,18 @@ class SplitConfig(Config):
 
 
 class PrepConfig(Config):
-    """The whole configuration; relative paths of collections start at ``root``, the others at the working folder."""
+    """The whole configuration; relative paths of collections start at ``root``, the others at the working folder.
+
+    ``store`` keeps what was harvested and fetched from run to run (default: ``out`` with ``.store`` added).
+    ``opt_out`` is the list of what must not come in (docs/rights.md).
+    """
 
     verb: Literal["prep"]
     name: str
     out: Path
+    store: Path | None = None
     root: Path = Path()
+    fetch: FetchConfig = FetchConfig()
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     seed: int = 0
     image: ImageConfig = ImageConfig()
@@ -73,6 +80,7 @@ class PrepConfig(Config):
     dedup: DedupConfig = DedupConfig()
     split: SplitConfig = SplitConfig()
     overrides: Path | None = None
+    opt_out: Path | None = None
     forbidden_captions: tuple[str, ...] = ()
     forbidden_caption_files: tuple[Path, ...] = ()
     max_failed_share: float = Field(default=0.2, gt=0, le=1)
@@ -103,5 +111,14 @@ class PrepConfig(Config):
         return self
 
     def content_sha256(self) -> str:
-        """Hash of what decides the shards: all but ``out`` and ``workers``."""
-        return sha256_json({key: value for key, value in self.to_json().items() if key not in ("out", "workers")})
+        """Hash of what decides the shards: not where they lie, nor by how many workers and how politely they came.
+
+        Lines of ``opt_out`` that keep something out are in the hash of the plan.
+        """
+        free = ("out", "store", "workers", "fetch", "opt_out")
+        return sha256_json({key: value for key, value in self.to_json().items() if key not in free})
+
+    @property
+    def store_folder(self) -> Path:
+        """Where answers of servers are kept."""
+        return self.store or self.out.with_name(f"{self.out.name}.store")

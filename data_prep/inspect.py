@@ -6,6 +6,7 @@ and institution, captions by language, centuries, rights, reject reasons, and wh
 
 import io
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from iconoclip.shards import MANIFEST_NAME, Manifest, ShardSet, open_shards
 
 from .inspect_tally import Tally, century_name
 from .inspect_text import tally_to_text
+from .ledger import read_not_passed_on
 
 CARDS_PER_COLLECTION = 18
 MEASURED_PICTURES = 500  # tars from elsewhere do not state sizes; this many pictures are opened to measure them
@@ -29,7 +31,7 @@ def inspect_shards(shards: Path, *, html: Path | None = None) -> str:
     """Return counts of a set of ours (all splits), a folder of tars or one tar; write a contact sheet to ``html``.
 
     The sheet shows :data:`CARDS_PER_COLLECTION` pictures of each collection, drawn by a hash of their keys: the same
-    pictures every time, and nobody's choice.
+    pictures every time, and nobody's choice. Those that may not be passed on are counted and not shown.
 
     Raises:
         ShardError: nothing is there, or what is there cannot be read.
@@ -104,15 +106,21 @@ def _draw(keys: tuple[str, ...], count: int) -> set[int]:
 
 def _write_sheet(path: Path, root: Path, parts: list[tuple[str, ShardSet]]) -> None:
     groups: dict[str, list[tuple[float, str, ShardSet, int, Record]]] = {}
+    hidden: Counter[str] = Counter()
+    not_passed_on = {split: read_not_passed_on(root, split) for split, _ in parts}
     for split, part, position, record in _walk(parts):
+        if record.key in not_passed_on[split] or any(each.part == "terms" for each in record.rights):
+            hidden[record.source or "not stated"] += 1
+            continue
         order = unit_hash(part.keys[position], _SALT)
         groups.setdefault(record.source or "not stated", []).append((order, split, part, position, record))
     sections = []
-    for name, found in sorted(groups.items()):
+    for name, found in sorted({**{name: [] for name in hidden}, **groups}.items()):
         found.sort(key=lambda row: row[0])
         shown = found[:CARDS_PER_COLLECTION]
         institution = next((record.institution for *_, record in found if record.institution), "institution not stated")
-        note = f"{institution} · {len(found):,} pictures, {len(shown)} of them here"
+        note = f"{institution} · {len(found) + hidden[name]:,} pictures, {len(shown)} of them here"
+        note += f"; {hidden[name]:,} are not shown, since they may not be passed on" if hidden[name] else ""
         sections.append(Section(name, tuple(_card(*row[1:]) for row in shown), note))
     total = sum(len(part) for _, part in parts)
     write_contact_sheet(

@@ -5,9 +5,11 @@ the manifest, written last, says that the set is complete.
 """
 
 import hashlib
+import itertools
 import logging
 import re
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,26 +17,31 @@ from pathlib import Path
 from iconoclip import provenance
 from iconoclip.errors import IconoclipError, ShardError
 from iconoclip.records import Record, Rejection, RejectReason
-from iconoclip.shards import MANIFEST_NAME, Manifest, Placed, ShardInfo, plan_shards, write_ledger
+from iconoclip.shards import MANIFEST_NAME, Manifest, Placed, ShardInfo, plan_shards
 
 from .captions import default_caption
 from .card import write_card
 from .checks import check_split, overlap_with_evaluation
 from .config import PrepConfig
 from .dedup import group_duplicates
-from .ledger import write_attribution, write_rejected
+from .fetch.report import HostReport
+from .fetching import fetch_planned, write_letters
+from .harvest.run import harvest_collections
+from .ledger import WITHDRAWN_NAME, list_rejected, write_attribution, write_kept, write_rejected
 from .plan import Plan, Planned, plan_records
 from .progress import Progress
 from .sources.base import Drop
 from .split import JoinedWorks, assign_splits, join_works
 from .summary import PrepSummary, sample_captions, sort_splits, summarise
-from .tasks import CHUNK_SIZE, ChunkTask, ShardEntry, ShardTask, StoredPicture, process_chunk, process_shard, run_tasks
+from .tasks import CHUNK_SIZE, ChunkTask, ShardEntry, ShardTask, StoredPicture, Workers, process_chunk, process_shard
+from .withdraw_files import STAGING, complete_withdrawal
 
 log = logging.getLogger(__name__)
 
 _STATE = ".state"
+_REJECTED = "rejected.csv"
 _OURS = frozenset({_STATE, ".lock", "run.json", MANIFEST_NAME, "README.md", "ATTRIBUTION.csv", "prep.jsonl",
-                   "ledger", "train", "val", "test", "eval"})  # fmt: skip
+                   _REJECTED, WITHDRAWN_NAME, STAGING, "ledger", "train", "val", "test", "eval"})  # fmt: skip
 _TEMPORARY = re.compile(r"\..*\.\d+\.tmp")  # what `atomic_path` leaves behind when the process is killed
 _MIN_FAILURES = 50
 
@@ -47,31 +54,68 @@ class Kept:
     picture: StoredPicture
 
 
-def run_prep(config: PrepConfig, *, limit: int | None = None, dry_run: bool = False) -> PrepSummary:
+def run_prep(
+    config: PrepConfig, *, limit: int | None = None, dry_run: bool = False, update: bool = False
+) -> PrepSummary:
     """Make the shard set that ``config`` describes; the same command again goes on, or says that it is complete.
 
-    ``limit`` takes the first records of each collection; ``dry_run`` opens no picture and writes nothing.
+    ``limit`` takes the first records of each collection; ``dry_run`` opens no picture and writes nothing but what web
+    collections answered (to the store); ``update`` asks them for what has changed since the last harvest.
 
     Raises:
         IconoclipError: a source, an override or the split is not sound, or ``out`` is not ours to write.
     """
+    if limit is not None and _holds_whole_set(config.out) and not dry_run:
+        raise IconoclipError(
+            f"{config.out}: holds a whole set, which --limit {limit} would replace; add --dry-run or give another `out`"
+        )
     if limit is not None and limit < 1:
         raise IconoclipError(f"--limit is {limit}; give a number of records from 1")
     if not dry_run:
         _check_folder(config.out)
-    plan = plan_records(config, limit=limit)
     if dry_run:
-        return _look(config, plan)
+        return _look(config, limit)
     with provenance.lock_folder(config.out):
-        done = _read_finished(config, plan)
-        return done or _make(config, plan)
+        complete_withdrawal(config.out)
+        harvested = harvest_collections(config, limit=limit, update=update)
+        plan = plan_records(config, limit=limit, documents=harvested.documents)
+        with Workers(config.workers) as workers:
+            hosts = _fetch(config, plan, workers) or harvested.hosts
+            letters = write_letters(config, hosts) if hosts else None
+            summary = _read_finished(config, plan) or _make(config, plan, workers)
+    summary.notes += [*plan.exclusions.notes, *harvested.notes]
+    if letters is not None:
+        summary.notes += [f"asked in all runs  {report.to_text()}" for report in hosts]
+        summary.notes.append(f"letters to the libraries are in {letters}")
+    return summary
 
 
-def _look(config: PrepConfig, plan: Plan) -> PrepSummary:
+def _look(config: PrepConfig, limit: int | None) -> PrepSummary:
+    harvested = harvest_collections(config, limit=limit)
+    plan = plan_records(config, limit=limit, documents=harvested.documents)
     summary = summarise(config, plan, [each.record for each in plan.planned], plan.rejected)
     summary.samples = sample_captions(config, plan)
+    summary.notes += plan.exclusions.notes
     summary.notes.append("a look: no picture was opened, nothing was written; `kept` may still lose broken pictures")
     return summary
+
+
+def _holds_whole_set(out: Path) -> bool:
+    try:
+        return Manifest.read(out).counts["summary"].get("limit") is None
+    except (ShardError, KeyError):
+        return False
+
+
+def _fetch(config: PrepConfig, plan: Plan, workers: Workers) -> list[HostReport]:
+    """Fetch remote pictures; each chunk that is complete is converted while others are still on their way."""
+    folder = _picture_folder(config)
+
+    def convert(start: int, stop: int) -> None:
+        workers.begin(process_chunk, _chunk_task(config, folder, plan.planned[start:stop]))
+
+    bounds = _cut_chunks(plan.planned)
+    return fetch_planned(config, plan, bounds, on_chunk=convert)
 
 
 def _check_folder(out: Path) -> None:
@@ -102,29 +146,38 @@ def _read_finished(config: PrepConfig, plan: Plan) -> PrepSummary | None:
     return summary
 
 
-def _make(config: PrepConfig, plan: Plan) -> PrepSummary:
+def _make(config: PrepConfig, plan: Plan, workers: Workers) -> PrepSummary:
     out = config.out
     _check_disk(config, len(plan.planned))
     run = provenance.describe_run(config, limit=plan.limit)
     if not (out / MANIFEST_NAME).is_file():
         provenance.write_run(out, run)
         (out / "prep.jsonl").unlink(missing_ok=True)
-    kept, rejected = _process_pictures(config, plan)
+    kept, rejected, failed = _process_pictures(config, plan, workers)
+    is_whole = (out / MANIFEST_NAME).is_file()  # a set that is complete stays as it is until its successor is sound
+    listed = (out / _STATE if is_whole else out) / _REJECTED
+    list_rejected(listed, rejected)
+    _check_failures(config, len(plan.planned), failed, listed)
     kept, rejected, joined = _set_apart(config, plan, kept, rejected)
+    list_rejected(listed, rejected)
     check_split([each.record for each in kept], config, is_sample=plan.limit is not None)
     if not kept:
-        raise IconoclipError(f"no record is left; see why:\n{summarise(config, plan, [], rejected).to_text()}")
+        why = summarise(config, plan, [], rejected).to_text()
+        raise IconoclipError(f"no record is left; see why ({listed} has them all):\n{why}")
     # A set that is complete stays so until its successor has passed every check; from here on it is not complete.
     (out / MANIFEST_NAME).unlink(missing_ok=True)
     provenance.write_run(out, run)
-    shards, placed, ordered = _write_shards(config, kept)
+    shards, placed, ordered = _write_shards(config, kept, workers)
     records = [each.record for several in ordered.values() for each in several]
     summary = summarise(config, plan, records, rejected)
     summary.near_duplicates = asdict(joined)
+    judge, planned = config.rights.permissions, plan.planned_sha256()
     for split, several in ordered.items():
-        write_ledger(out, split, placed[split], [each.record for each in several])
+        kept_here = [each.record for each in several]
+        write_kept(out, split, placed[split], kept_here, judge=judge, planned_sha256=planned)
     write_rejected(out, rejected, now=provenance.utc_now())
-    write_attribution(out, records)
+    list_rejected(out / _REJECTED, rejected)
+    write_attribution(out, records, judge=judge)
     write_card(out, config, summary, records=records, rejected=rejected, shards=shards)
     _remove_stale(out, shards)
     _write_manifest(config, plan, shards, summary)
@@ -143,60 +196,74 @@ def _check_disk(config: PrepConfig, num_pictures: int) -> None:
         )
 
 
-def _process_pictures(config: PrepConfig, plan: Plan) -> tuple[list[Kept], list[Rejection]]:
-    folder = config.out / _STATE / "pictures"
-    folder.mkdir(parents=True, exist_ok=True)
-    chunks = _cut_chunks(plan.planned)
-    tasks = [ChunkTask(str(folder), tuple(each.picture for each in chunk), config.image) for chunk in chunks]
+def _process_pictures(
+    config: PrepConfig, plan: Plan, workers: Workers
+) -> tuple[list[Kept], list[Rejection], list[Rejection]]:
+    """Kept and rejected records, and those of the rejected whose picture could not be had or read."""
+    folder = _picture_folder(config)
+    chunks = [plan.planned[start:stop] for start, stop in _cut_chunks(plan.planned)]
+    tasks = [_chunk_task(config, folder, chunk) for chunk in chunks]
     results: dict[int, list[StoredPicture]] = {}
     log_path = config.out / "prep.jsonl"
     with Progress("pictures", total=len(plan.planned), unit="img", log_path=log_path) as progress:
-        for position, (stored, was_there) in run_tasks(process_chunk, tasks, workers=config.workers):
+        for position, (stored, was_there) in workers.run(process_chunk, tasks):
             results[position] = stored
             progress.add(len(stored), from_state=was_there, failed=sum(each.reason is not None for each in stored))
     return _collect(config, plan, chunks, results)
 
 
-def _cut_chunks(planned: Sequence[Planned]) -> list[list[Planned]]:
-    """Chunks of one collection each, so that a change in one collection leaves the others' pictures as they are."""
-    by_source: dict[str, list[Planned]] = {}
-    for each in planned:
-        by_source.setdefault(each.record.source, []).append(each)
-    return [
-        several[start : start + CHUNK_SIZE]
-        for several in by_source.values()
-        for start in range(0, len(several), CHUNK_SIZE)
-    ]
+def _picture_folder(config: PrepConfig) -> Path:
+    folder = config.out / _STATE / "pictures"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _chunk_task(config: PrepConfig, folder: Path, chunk: Sequence[Planned]) -> ChunkTask:
+    return ChunkTask(str(folder), tuple(each.picture for each in chunk), config.image)
+
+
+def _cut_chunks(planned: Sequence[Planned]) -> list[tuple[int, int]]:
+    """(start, stop) of chunks of one collection each: a change in one leaves the others' pictures as they are."""
+    bounds, start = [], 0
+    for _, several in itertools.groupby(planned, key=lambda each: each.record.source):
+        stop = start + sum(1 for _ in several)
+        bounds += [(first, min(first + CHUNK_SIZE, stop)) for first in range(start, stop, CHUNK_SIZE)]
+        start = stop
+    return bounds
 
 
 def _collect(
     config: PrepConfig, plan: Plan, chunks: Sequence[Sequence[Planned]], results: dict[int, list[StoredPicture]]
-) -> tuple[list[Kept], list[Rejection]]:
+) -> tuple[list[Kept], list[Rejection], list[Rejection]]:
     kept: list[Kept] = []
-    rejected = list(plan.rejected)
-    failed = 0
+    rejected, failed = list(plan.rejected), []
     filters = [each for each in config.filters if each.stage == "image"]
     for position, chunk in enumerate(chunks):
         for planned, stored in zip(chunk, results[position], strict=True):
             record: Record | Drop = planned.record
             if stored.reason is not None:
                 record = Drop("image", stored.reason, stored.detail)
-                failed += 1
             else:
                 record = _with_picture(planned.record, stored)
+                record = plan.exclusions.refuse_picture(record, stored) or record
             for each in filters:
                 record = record if isinstance(record, Drop) else each.check(record)
             if isinstance(record, Drop):
                 rejected.append(_reject(planned.record, record))
+                failed += rejected[-1:] if stored.reason is not None else []
             else:
                 kept.append(Kept(record, stored))
-    if failed > max(_MIN_FAILURES, config.max_failed_share * len(plan.planned)):
-        first = next(each.detail for each in rejected if each.stage == "image")
+    return kept, rejected, failed
+
+
+def _check_failures(config: PrepConfig, num_planned: int, failed: Sequence[Rejection], listed: Path) -> None:
+    if len(failed) > max(_MIN_FAILURES, config.max_failed_share * num_planned):
+        kinds = Counter(f"{each.reason.value} ({each.detail.partition(':')[0][:40]})" for each in failed)
         raise IconoclipError(
-            f"{failed:,} of {len(plan.planned):,} pictures cannot be used, more than max_failed_share "
-            f"({config.max_failed_share:g}); the first: {first}"
+            f"{len(failed):,} of {num_planned:,} pictures cannot be used, more than max_failed_share "
+            f"({config.max_failed_share:g}): {', '.join(f'{count:,} {kind}' for kind, count in kinds.most_common(4))}; "
+            f"for example {failed[0].id}: {failed[0].detail}; all are in {listed}"
         )
-    return kept, rejected
 
 
 def _with_picture(record: Record, stored: StoredPicture) -> Record:
@@ -242,7 +309,7 @@ def _views(each: Kept, config: PrepConfig) -> list[int]:
 
 
 def _write_shards(
-    config: PrepConfig, kept: Sequence[Kept]
+    config: PrepConfig, kept: Sequence[Kept], workers: Workers
 ) -> tuple[list[ShardInfo], dict[str, list[Placed]], dict[str, list[Kept]]]:
     folder = config.out / _STATE / "shards"
     folder.mkdir(parents=True, exist_ok=True)
@@ -261,7 +328,7 @@ def _write_shards(
             total += len(run)
     results: dict[int, tuple[ShardInfo, list[Placed]]] = {}
     with Progress("shards", total=total, unit="records", log_path=config.out / "prep.jsonl") as progress:
-        for position, (info, placed, was_there) in run_tasks(process_shard, tasks, workers=config.workers):
+        for position, (info, placed, was_there) in workers.run(process_shard, tasks):
             results[position] = info, placed
             progress.add(info.num_records, from_state=was_there, shard=info.path)
     shards = [results[position][0] for position in range(len(tasks))]

@@ -3,7 +3,7 @@
 import itertools
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from iconoclip.errors import IconoclipError
@@ -11,8 +11,10 @@ from iconoclip.files import sha256_json
 from iconoclip.records import Record, Rejection, RejectReason
 
 from .config import PrepConfig
+from .opt_out import Exclusions, read_exclusions
 from .overrides import Override, match_overrides, read_overrides
-from .sources.base import Drop, Item, Picture
+from .permissions import with_terms
+from .sources.base import Document, Drop, Item, Picture, Surroundings
 from .split import work_name
 
 log = logging.getLogger(__name__)
@@ -37,6 +39,8 @@ class Plan:
     harvested: Counter[str] = field(default_factory=Counter)
     outside: Counter[str] = field(default_factory=Counter)
     overrides: dict[str, Override] = field(default_factory=dict)
+    exclusions: Exclusions = field(default_factory=Exclusions)
+    taken_down: list[str] = field(default_factory=list)
     limit: int | None = None
 
     def reject(self, record: Record, drop: Drop) -> None:
@@ -46,23 +50,45 @@ class Plan:
         )
 
     def sha256(self, config: PrepConfig) -> str:
-        """Hash of configuration and input: equal plans give equal shards."""
-        planned = [[each.record.to_json(), each.picture.fingerprint()] for each in self.planned]
-        rejected = [[each.id, each.source, each.reason, each.detail] for each in self.rejected]
+        """Hash of configuration and input: equal plans give equal shards.
+
+        What was taken down counts as it was when it still was there, so that a withdrawal makes nothing anew.
+        """
+        rejected = [
+            [each.id, each.source, each.reason, each.detail]
+            for each in self.rejected
+            if each.reason != RejectReason.WITHDRAWN
+        ]
         splits = {key: override.split for key, override in self.overrides.items()}
-        return sha256_json([config.content_sha256(), self.limit, planned, rejected, splits])
+        planned = sorted([*self.planned_sha256().values(), *self.taken_down])
+        pictures = self.exclusions.picture_values
+        return sha256_json([config.content_sha256(), self.limit, planned, rejected, splits, pictures])
+
+    def planned_sha256(self) -> dict[str, str]:
+        """Hash of each planned record and what decides its picture, by key."""
+        return {
+            each.record.key: sha256_json([each.record.to_json(), each.picture.fingerprint()]) for each in self.planned
+        }
 
 
-def plan_records(config: PrepConfig, *, limit: int | None = None) -> Plan:
-    """Harvest, override and filter; ``limit`` looks at the first records of each collection only."""
+def plan_records(
+    config: PrepConfig, *, limit: int | None = None, documents: Mapping[str, Sequence[Document]] | None = None
+) -> Plan:
+    """Read, override and filter; ``limit`` looks at the first records of each collection only.
+
+    ``documents`` are what web collections harvested, by collection.
+    """
     plan = Plan(limit=limit)
-    items = list(_harvest(config, plan))
+    items = list(_harvest(config, plan, documents or {}))
     if config.overrides is not None:
         plan.overrides = _match_overrides(config, items, is_sample=limit is not None)
+    plan.exclusions = read_exclusions(config, [item.record for item in items])
     filters = [config.rights, config.captions, *(each for each in config.filters if each.stage == "record")]
     seen: set[str] = set()
     for item in items:
         record, drop = _override(item, plan.overrides.get(item.record.key))
+        record = with_terms(record, config.collections[record.source].terms)
+        drop = plan.exclusions.refuse_record(record) or drop
         if drop is None and record.key in seen:
             drop = Drop("source", RejectReason.ID_DUPLICATE, f"{record.institution}: another record has this id")
         for each in filters:
@@ -76,6 +102,10 @@ def plan_records(config: PrepConfig, *, limit: int | None = None) -> Plan:
             plan.reject(record, drop or missing)
             continue
         seen.add(record.key)
+        if withdrawn := plan.exclusions.withdrawn.get(record.key):
+            plan.taken_down.append(withdrawn.planned_sha256)
+            plan.reject(record, withdrawn.to_drop())
+            continue
         record = replace(
             record,
             work_group=work_name(record.institution, item.work),
@@ -85,14 +115,18 @@ def plan_records(config: PrepConfig, *, limit: int | None = None) -> Plan:
     return plan
 
 
-def _harvest(config: PrepConfig, plan: Plan) -> Iterator[Item]:
+def _harvest(config: PrepConfig, plan: Plan, documents: Mapping[str, Sequence[Document]]) -> Iterator[Item]:
     for name, source in config.collections.items():
-        harvest = source.harvest(name=name, root=config.root)
+        around = Surroundings(config.root, config.image.max_px, documents.get(name, ()), config.store_folder)
+        harvest = source.harvest(name, around)
         for item in itertools.islice(harvest.items, plan.limit):
             plan.harvested[name] += 1
             yield item
         if not plan.harvested[name]:
-            raise IconoclipError(f"collection {name}: its source yields no record; look at `where` and the table")
+            raise IconoclipError(
+                f"collection {name}: its source yields no record; look at `where`, and at the table, or at what its "
+                "server lists for these sets, dates and queries"
+            )
         plan.outside[name] = harvest.num_outside
 
 

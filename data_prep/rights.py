@@ -1,170 +1,84 @@
-"""Read rights statements of any common shape into one class, keeping the statement as it was.
+"""Read rights statements of any common shape into what they say, keeping the statement as it was.
 
-``read_statement("CC BY-NC 4.0").rights_class`` is ``"open_conditions"``. Nothing is admitted by default: what is not
-understood, or says that nothing is stated, is ``"unknown"``. Not legal advice; `docs` and the card show the table.
+``read_statement("CC BY-NC 4.0").kinds`` is ``("nc",)``, its class ``"open_conditions"``. Nothing is admitted by
+default: what says that nothing is stated, or is not understood, is of class ``"unknown"``. Not legal advice; what each
+kind allows stands in `permissions.py` and `docs/rights.md`.
 
-    public_domain    Public Domain Mark, CC0, "domaine public", "gemeinfrei" ...
-    open             CC BY, CC BY-SA, Licence Ouverte, OGL
-    open_conditions  CC with NC or ND, NoC-NC, NoC-OKLR, "non-commercial"
-    restricted       InC and its kinds, NoC-CR, "all rights reserved"
-    unknown          CNE, UND, NKC, NoC-US (says nothing about Europe), anything else
+    public_domain    public_domain: Public Domain Mark, CC0, "domaine public", "gemeinfrei" ...
+    open             open: CC BY, Licence Ouverte, OGL; share_alike: CC BY-SA
+    open_conditions  nc: CC with NC, NoC-NC, NoC-OKLR, "non-commercial"; nd: CC with ND
+    restricted       in_copyright: InC, "all rights reserved"; restricted_use: InC-EDU, InC-NC, InC-RUU, NoC-CR
+    unknown          undetermined: CNE, UND, NKC, NoC-US (says nothing about Europe); unstated; not_understood
 """
 
 import html
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from functools import lru_cache
 
 from iconoclip.records import Rights, RightsClass
 
-CC_URI = re.compile(
-    r"^https?://(?:www\.)?creativecommons\.org(?::\d+)?/"
-    r"(?:publicdomain/(?P<pd>mark|zero)|licenses/(?P<lic>[a-z-]+))/(?P<ver>\d\.\d)"
-    r"(?:/(?P<port>(?!deed|legalcode)[a-z]{2,3}(?:-[a-z]+)?))?/?(?:(?:deed|legalcode)(?:[.-][\w-]+)?)?/?(?:[?#].*)?$",
+from .rights_uris import CLASS_OF, KINDS, RS_KINDS, SEVERITY, RightsKind, Statement, read_uri, strictest_class
+from .rights_words import plain_words, read_words, strictest_phrase
+
+__all__ = [
+    "CLASS_OF", "KINDS", "RS_KINDS", "SEVERITY", "RightsKind", "Statement", "kinds_of", "merge_classes",
+    "read_statement",
+]  # fmt: skip
+
+# What a record must say before it may be used. "terms" are a host's terms: they are no licence.
+NEEDED_PARTS = ("image", "metadata")
+
+_URI = re.compile(
+    r"(?:https?:)?//[^\s<>\"'()\[\],;]+|(?<![\w./])(?:www\.)?(?:creativecommons|rightsstatements)\.org/[^\s<>\"'()\[\],;]+",
     re.IGNORECASE,
 )
-CC0_PAGE = re.compile(r"^https?://(?:www\.)?creativecommons\.org/(?:public-domain/cc0|share-your-work/.*cc0)/?", re.I)
-RS_URI = re.compile(
-    r"^https?://(?:www\.)?rightsstatements\.org(?::\d+)?/(?:vocab|page|data)/(?P<code>[A-Za-z-]+)(?:/(?P<ver>\d\.\d))?/?(?:\?.*)?$",
-    re.IGNORECASE,
-)
-
-# Europeana's retired statements, the Deutsche Digitale Bibliothek's, pages about a licence, Gallica's terms
-_OTHER_URIS: tuple[tuple[re.Pattern[str], RightsClass], ...] = (
-    (re.compile(r"^https?://(?:www\.)?europeana\.eu/rights/(?:rr-[fpr]|orphan-work-eu)\b", re.I), "restricted"),
-    (re.compile(r"^https?://(?:www\.)?europeana\.eu/rights/out-of-copyright-non-commercial", re.I), "open_conditions"),
-    (re.compile(r"^https?://(?:www\.)?deutsche-digitale-bibliothek\.de/(?:content/)?lizenzen/rv-", re.I), "restricted"),
-    (re.compile(r"^https?://(?:www\.)?creativecommons\.org/about/(?:pdm|cc0)", re.I), "public_domain"),
-    (re.compile(r"^https?://gallica\.bnf\.fr/.*conditions-dutilisation", re.I), "open_conditions"),
-)
-
-RS_CLASSES: dict[str, RightsClass] = {
-    "InC": "restricted", "InC-OW-EU": "restricted", "InC-EDU": "restricted", "InC-NC": "restricted",
-    "InC-RUU": "restricted", "NoC-CR": "restricted", "NoC-NC": "open_conditions", "NoC-OKLR": "open_conditions",
-    "NoC-US": "unknown", "CNE": "unknown", "UND": "unknown", "NKC": "unknown",
-}  # fmt: skip
-
-SEVERITY: tuple[RightsClass, ...] = ("public_domain", "open", "open_conditions", "unknown", "restricted")
-
-_URI = re.compile(r"https?://[^\s<>\"'()\[\],;]+", re.IGNORECASE)
-_ANCHOR = re.compile(r"<a\b[^>]*\bhref\s*=\s*[\"']?([^\"'\s>]+)", re.IGNORECASE)
-_TAG = re.compile(r"<[^>]*>")
-
-# In order of precedence: the first kind found wins, so "not in the public domain" is no public domain.
-_PHRASES: tuple[tuple[RightsClass, str], ...] = (
-    ("unknown",
-     r"\bno (?:\w+ ){0,3}(?:licen[cs]e|rights|copyright)(?: \w+){0,2} (?:stated|given|specified|information)"
-     r"|(?:licen[cs]e|rights|copyright)[^.;]{0,20} (?:not|un)[ -]?(?:stated|known|specified|determined|evaluated)"
-     r"|no known (?:copyright|restrictions)|droits (?:inconnus|non précisés)|rechte unbekannt|rechtestatus unklar"
-     r"|rechten onbekend|derechos desconocidos|diritti sconosciuti|direitos desconhecidos|\bk\. ?a\.$|keine angaben?"),
-    ("restricted",
-     r"all rights reserved|tous droits réservés|(?<!keine )rechte vorbehalten|alle rechten voorbehouden"
-     r"|todos los derechos reservados|tutti i diritti riservati|todos os direitos reservados"
-     r"|\b(?<!not )(?<!out of )in copyright|not in the public domain|urheberrechtlich geschützt"
-     r"|auteursrechtelijk beschermd|protégé par le droit d.auteur|protegido por|protetto da(?:l diritto d.autore)?"
-     r"|conditions spécifiques|(?<!un)restricted|permission required|sur autorisation|mit genehmigung"),
-    ("open_conditions",
-     r"non[- ]?commercial|not for commercial|nicht[- ]?kommerziell|niet[- ]?commercieel|no[- ]comercial"
-     r"|non commerciale?s?|não[- ]comercial|uso personale"),
-    ("open",
-     r"licence ouverte|open licen[cs]e|etalab|open government licen[cs]e|\bogl\b|datenlizenz deutschland"),
-    ("public_domain",
-     r"domaine public|public[- ]domain|publiek(?:e)? domein|rechtenvrij|dominio público|domínio público"
-     r"|pubblico dominio|dominio pubblico|gemeinfrei|falt i det fri|no copyright|out of copyright|\bpdm\b"
-     r"|\bpd-(?:art|old)\b"),
-)  # fmt: skip
-_COMPILED: tuple[tuple[RightsClass, re.Pattern[str]], ...] = tuple(
-    (rights_class, re.compile(pattern, re.IGNORECASE)) for rights_class, pattern in _PHRASES
-)
-_CC_TEXT = re.compile(
-    r"\bCC[ -]?(?:(?P<zero>0|zero)|(?P<lic>BY(?:[ -](?:NC|SA|ND))*))(?:[ -]?v?(?P<ver>\d\.\d))?(?![\w])", re.IGNORECASE
-)
-_CC_NAME = re.compile(
-    r"(?:creative commons )?(?P<lic>attribution(?:[ -]?(?:non-?commercial|share-?alike|no-?deriv\w*))*)"
-    r"(?: (?P<ver>\d\.\d))(?: (?:inter|un)\w+)?",
-    re.IGNORECASE,
-)
+_LINK = re.compile(r"<\w+\b[^<>]*?\b(?:href|src)\s*=\s*[\"']?([^\"'\s>]+)", re.IGNORECASE)
+_TAG = re.compile(r"</?[a-z!](?![a-z]*://)[^<>]*>", re.IGNORECASE)  # not <https://...>, which is an address
+_SPDX = re.compile(r"https?://spdx\.org/licenses/([\w.-]+?)(?:\.html|\.json)?$", re.IGNORECASE)
+_MAX_CHARS = 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """What a rights statement says: the normalised URI (``""`` when it names none) and the class."""
-
-    uri: str
-    rights_class: RightsClass
-
-
+@lru_cache(maxsize=4096)
 def read_statement(text: str) -> Statement:
     """Read a URI, an HTML anchor or free text in seven languages; the strictest of several wins."""
-    links = [html.unescape(link) for link in _ANCHOR.findall(text)]
+    text = html.unescape(text[:_MAX_CHARS]) if "&lt;" in text else text[:_MAX_CHARS]
+    links = [html.unescape(link) for link in _LINK.findall(text)]
     plain = " ".join(html.unescape(_TAG.sub(" ", text)).split())
-    found = [_read_uri(uri) for uri in (*links, *_URI.findall(plain))]
-    known = [statement for statement in found if statement is not None]
-    if not known:
-        known = _read_licences(_URI.sub(" ", plain))
-    phrase: RightsClass | None = next((name for name, pattern in _COMPILED if pattern.search(plain)), None)
-    # A sentence about rights beside a licence can only make it stricter: "CC BY, all rights reserved".
-    if phrase and (not known or phrase == "restricted"):
-        known.append(Statement("", phrase))
-    return max(known, key=lambda each: SEVERITY.index(each.rights_class), default=Statement("", "unknown"))
+    addresses = [*links, *_URI.findall(plain)]
+    words = plain_words(" ".join([_URI.sub(" ", plain), *(name for each in addresses for name in _SPDX.findall(each))]))
+    found = [statement for address in addresses if (statement := read_uri(address))]
+    if found:
+        # A sentence about rights beside a licence can only make it stricter: "CC BY, all rights reserved".
+        found += [phrase for phrase in [strictest_phrase(words)] if phrase]
+    else:
+        found = read_words(words)
+        phrase = strictest_phrase(words) if found else None
+        found += [phrase] if phrase else []
+    return _strictest(found) if found else Statement("", (_nothing_known(words, addresses),))
+
+
+def kinds_of(rights: Iterable[Rights]) -> tuple[RightsKind, ...]:
+    """Kinds of all statements, in order; ``unstated`` first unless picture and text are both spoken of."""
+    stated = [each for each in rights if each.part != "terms" and (each.uri or each.raw)]
+    kinds: list[RightsKind] = [kind for each in stated for kind in read_statement(each.uri or each.raw).kinds]
+    if not set(NEEDED_PARTS) <= {each.part for each in stated}:
+        kinds.insert(0, "unstated")
+    return tuple(dict.fromkeys(kinds))
 
 
 def merge_classes(rights: Iterable[Rights]) -> RightsClass:
     """Class of a record: the strictest of its parts; unknown unless picture and text are both stated."""
-    statements = list(rights)
-    classes: list[RightsClass] = [read_statement(each.uri or each.raw).rights_class for each in statements]
-    stated = {each.part for each in statements if each.uri or each.raw}
-    if not {"image", "metadata"} <= stated:
-        classes.append("unknown")
-    return max(classes, key=SEVERITY.index)
+    return strictest_class(kinds_of(rights))
 
 
-def _read_uri(uri: str) -> Statement | None:
-    uri = uri.rstrip(".")
-    if match := CC_URI.match(uri):
-        if match["pd"]:
-            return Statement(f"http://creativecommons.org/publicdomain/{match['pd'].lower()}/1.0/", "public_domain")
-        port = f"{match['port'].lower()}/" if match["port"] else ""
-        return _licence(match["lic"], match["ver"], port)
-    if CC0_PAGE.match(uri):
-        return Statement("http://creativecommons.org/publicdomain/zero/1.0/", "public_domain")
-    if match := RS_URI.match(uri):
-        codes = {code.lower(): code for code in RS_CLASSES}
-        code = codes.get(match["code"].lower())
-        if code:
-            return Statement(f"http://rightsstatements.org/vocab/{code}/{match['ver'] or '1.0'}/", RS_CLASSES[code])
-    for pattern, rights_class in _OTHER_URIS:
-        if pattern.match(uri):
-            return Statement(uri, rights_class)
-    if re.match(r"^https?://(?:www\.)?etalab\.gouv\.fr/licence-ouverte|.*open-government-licence", uri, re.IGNORECASE):
-        return Statement(uri, "open")
-    return None
+def _strictest(found: list[Statement]) -> Statement:
+    """The strictest class, with all kinds of that class and the first URI."""
+    strictest = strictest_class(kind for each in found for kind in each.kinds)
+    held = [each for each in found if each.rights_class == strictest]
+    kinds: tuple[RightsKind, ...] = tuple(dict.fromkeys(kind for each in held for kind in each.kinds))
+    return Statement(next((each.uri for each in held if each.uri), ""), kinds)
 
 
-def _read_licences(text: str) -> list[Statement]:
-    found: list[Statement] = []
-    for match in _CC_TEXT.finditer(text):
-        if match["zero"]:
-            found.append(Statement("http://creativecommons.org/publicdomain/zero/1.0/", "public_domain"))
-        else:
-            licence = _licence(match["lic"].replace(" ", "-"), match["ver"] or "", "")
-            found += [licence] if licence else []
-    for match in _CC_NAME.finditer(text) if not found else ():
-        name = match["lic"].lower()
-        parts = ["by", *(code for words, code in _ELEMENTS if re.search(words, name))]
-        licence = _licence("-".join(parts), match["ver"], "")
-        found += [licence] if licence else []
-    return found
-
-
-_ELEMENTS = (("non-?commercial", "nc"), ("no-?deriv", "nd"), ("share-?alike", "sa"))
-
-
-def _licence(name: str, version: str, port: str) -> Statement | None:
-    elements = set(name.lower().split("-"))
-    if "by" not in elements or not elements <= {"by", "nc", "nd", "sa"}:
-        return None
-    ordered = "-".join(part for part in ("by", "nc", "nd", "sa") if part in elements)
-    rights_class: RightsClass = "open_conditions" if elements & {"nc", "nd"} else "open"
-    uri = f"http://creativecommons.org/licenses/{ordered}/{version}/{port}" if version else ""
-    return Statement(uri, rights_class)
+def _nothing_known(words: str, addresses: list[str]) -> RightsKind:
+    return "not_understood" if addresses or re.search(r"\w", words) else "unstated"

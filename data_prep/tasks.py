@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -137,11 +137,12 @@ def _process_picture(picture: Picture, config: ImageConfig) -> tuple[dict, bytes
             quality=config.quality,
             max_source_px=config.max_source_px,
             turn_deg=picture.turn_deg,
+            box=picture.box,
         )
     except PictureError as error:
         return {"reason": error.reason.value, "detail": error.detail}, b""
     jpeg_sha256 = hashlib.sha256(normalised.jpeg).hexdigest()
-    is_file = picture.is_file_hash_meaningful
+    is_file = picture.is_file_hash_meaningful and picture.box is None  # two parts of a file are two pictures
     return {
         "jpeg_sha256": jpeg_sha256,
         "sha256": hashlib.sha256(data).hexdigest() if is_file else jpeg_sha256,
@@ -187,30 +188,58 @@ def _die_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def run_tasks(
-    function: Callable[[Task], Result], tasks: Sequence[Task], *, workers: int
-) -> Iterator[tuple[int, Result]]:
-    """Yield (position of the task, result) as they are done; one worker means this process."""
-    if workers == 1 or len(tasks) <= 1:
-        for position, task in enumerate(tasks):
-            yield position, function(task)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(tasks)), mp_context=context, initializer=_die_with_parent) as pool:
-        futures = {}
+class Workers:
+    """``count`` worker processes, started when they are first needed; one worker means this process."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def begin(self, function: Callable[[Task], object], task: Task) -> None:
+        """Let a worker do ahead of time what will be asked for later; nothing where there is but this process."""
+        if self._count > 1:
+            self._submit(function, task)
+
+    def run(self, function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[tuple[int, Result]]:
+        """Yield (position of the task, result) as they are done."""
+        if self._count == 1 or len(tasks) <= 1:
+            for position, task in enumerate(tasks):
+                yield position, function(task)
+            return
+        futures: dict[Future[Result], int] = {}
         left = iter(enumerate(tasks))
         try:
             while True:
-                while len(futures) < 2 * workers and (following := next(left, None)) is not None:
-                    futures[pool.submit(function, following[1])] = following[0]
+                while len(futures) < 2 * self._count and (following := next(left, None)) is not None:
+                    futures[self._submit(function, following[1])] = following[0]
                 if not futures:
                     return
                 for future in wait(futures, return_when=FIRST_COMPLETED).done:
                     yield futures.pop(future), future.result()
         except BrokenProcessPool:
-            raise IconoclipError(
-                "a worker was killed, most likely for want of memory; run again with fewer `workers`: "
-                "what is done is kept"
-            ) from None
+            raise _killed() from None
         finally:
-            pool.shutdown(cancel_futures=True)
+            for future in futures:
+                future.cancel()
+
+    def _submit(self, function: Callable[[Task], Result], task: Task) -> "Future[Result]":
+        if self._pool is None:
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(self._count, mp_context=context, initializer=_die_with_parent)
+        try:
+            return self._pool.submit(function, task)
+        except BrokenProcessPool:
+            raise _killed() from None
+
+
+def _killed() -> IconoclipError:
+    return IconoclipError(
+        "a worker was killed, most likely for want of memory; run again with fewer `workers`: what is done is kept"
+    )

@@ -2,20 +2,15 @@
 
 ``apply_model("runs/real", Path("scans"), labels=Path("labels.txt"), query="a ship", out=Path("out"), k=24)`` writes
 ``labels.csv`` and ``labels.html``, ``query.csv`` and ``query.html``, and ``broken.csv`` where pictures could not be
-read. Every row says that a machine made it, which one, and when.
+read. Every row says that a machine made it, which one, and when. With ``min_precision`` the labels are those of a
+certificate in a results folder, and only sure ones are given (:mod:`eval.apply_certified`).
 """
 
-import csv
 import io
-import logging
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -23,39 +18,19 @@ from rich.text import Text
 
 from iconoclip.contact_sheet import Card, Section, write_contact_sheet
 from iconoclip.errors import EvaluationError
-from iconoclip.files import write_text
 from iconoclip.pages import THIN_SPACE
-from iconoclip.provenance import utc_now
 
+from .apply_certified import apply_certified
+from .apply_encoded import Encoded, embed_prompts, encode, softmax, write_csv
 from .apply_labels import read_labels
-from .apply_pictures import BrokenPictureError, Pictures, open_pictures
-
-logger = logging.getLogger(__name__)
+from .apply_pictures import open_pictures
 
 SHOWN_PER_LABEL = 6
-PROGRESS_EVERY_S = 10.0
 LABEL_COLUMNS = (
     "id", "label", "score", "runner_up", "runner_up_score", "margin", "score_kind", "cosine", "runner_up_cosine",
     "model", "model_sha256", "date", "machine_made",
 )  # fmt: skip
 QUERY_COLUMNS = ("rank", "id", "query", "score", "score_kind", "model", "model_sha256", "date", "machine_made")
-
-
-EmbedTexts = Callable[[Sequence[str]], np.ndarray]
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """What the model made of the pictures: ``image_ND`` float32 rows of length 1 for ``positions`` of ``pictures``."""
-
-    pictures: Pictures
-    positions: tuple[int, ...]
-    image_ND: np.ndarray  # noqa: N815 (the shape)
-    broken: tuple[tuple[str, str], ...]
-    model: str
-    model_sha256: str
-    scale: float
-    date: str
 
 
 def apply_model(
@@ -66,22 +41,24 @@ def apply_model(
     query: str | None = None,
     out: Path = Path("runs/apply"),
     k: int = 24,
+    min_precision: float | None = None,
 ) -> str:
     """Write CSV and contact sheets to ``out`` and return a summary for the terminal.
 
-    A picture that cannot be read is listed in ``broken.csv`` and in the summary; the others go on.
+    A picture that cannot be read is listed in ``broken.csv`` and in the summary; the others go on. With
+    ``min_precision`` (a share) ``labels`` is a results folder or a certificate.
 
     Raises:
-        EvaluationError: neither labels nor a query, no pictures, no labels, or ``k`` below 1.
+        EvaluationError: neither labels nor a query, no pictures, no labels, ``k`` below 1, or no certificate.
         ModelError: there is no such model.
     """
+    _check_precision(min_precision, labels)
     if labels is None and not (query or "").strip():
         raise EvaluationError("nothing to do: give --labels FILE, --query TEXT, or both")
     if k < 1:
-        raise EvaluationError(f"-k {k}: show at least one picture")
-    prompts = read_labels(labels) if labels is not None else {}
-    found = open_pictures(pictures)
-    encoded, embed = _encode(model, found)
+        raise EvaluationError(f"k is {k}: show at least one picture")
+    prompts = read_labels(labels) if labels is not None and min_precision is None else {}
+    encoded, embed = encode(model, open_pictures(pictures))
     parts = [_headline(encoded)]
     (out / "broken.csv").unlink(missing_ok=True)  # of an earlier call
     if encoded.broken:
@@ -89,102 +66,25 @@ def apply_model(
         parts.append(_broken_text(encoded, out))
     if prompts:
         parts.append(_label(encoded, prompts, embed_prompts(prompts, embed), out))
+    if min_precision is not None and labels is not None:
+        parts.append(apply_certified(encoded, embed, labels, precision=min_precision, out=out))
     if query and query.strip():
         parts.append(_search(encoded, query.strip(), embed([query.strip()])[0], out, k))
     return "\n\n".join(parts)
 
 
-def embed_prompts(prompts: dict[str, tuple[str, ...]], embed: EmbedTexts) -> np.ndarray:
-    """One row of length 1 per label: the mean of its prompts' unit rows, set to length 1 (Radford 2021, 3.1.4)."""
-    rows = []
-    text_PD = embed([prompt for texts in prompts.values() for prompt in texts])
-    start = 0
-    for texts in prompts.values():
-        mean = text_PD[start : start + len(texts)].mean(axis=0)
-        rows.append(mean / np.linalg.norm(mean))
-        start += len(texts)
-    return np.stack(rows)
-
-
-def softmax(logits_NL: np.ndarray) -> np.ndarray:
-    """Probabilities over the last axis, in float64."""
-    shifted = np.asarray(logits_NL, dtype=np.float64)
-    shifted = np.exp(shifted - shifted.max(axis=-1, keepdims=True))
-    return shifted / shifted.sum(axis=-1, keepdims=True)
-
-
-def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write UTF-8 CSV, atomically. Text that a spreadsheet would run as a formula gets an apostrophe before it."""
-    file = io.StringIO()
-    table = csv.writer(file, lineterminator="\n")
-    table.writerow(columns)
-    table.writerows([_cell(value) for value in row] for row in rows)
-    write_text(path, file.getvalue())
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, float | np.floating):
-        return f"{value:.6f}"
-    text = str(value)
-    # OWASP, "CSV Injection": these characters open a formula in Excel, LibreOffice and Google Sheets.
-    return "'" + text if text.startswith(("=", "+", "-", "@", "\t", "\r")) and not isinstance(value, int) else text
-
-
-def _encode(name: str, pictures: Pictures) -> tuple[Encoded, EmbedTexts]:
-    """Load the model and encode every picture that can be read, with progress every few seconds."""
-    from iconoclip import embed, models
-
-    model = models.load(name)
-    device = models.best_device()
-    sha256 = model.weights_sha256
-    broken: dict[int, str] = {}
-    progress = _Progress(len(pictures))
-
-    def read(position: int) -> bytes:
-        progress.step()
-        try:
-            image = pictures.read(position)
-        except BrokenPictureError as error:
-            broken[position] = str(error)
-            image = Image.new("RGB", (8, 8))  # keeps the place in its batch; the row is dropped below
-        file = io.BytesIO()
-        image.save(file, "BMP")  # lossless and quick: the embedding decodes it again
-        return file.getvalue()
-
-    image_ND = embed.embed_images(model, read, len(pictures), device=device)
-    keep = tuple(position for position in range(len(pictures)) if position not in broken)
-    if not keep:
-        first = next(iter(broken.values()))
-        raise EvaluationError(f"none of the {len(pictures):,} pictures can be read; the first: {first}")
-    encoded = Encoded(
-        pictures=pictures,
-        positions=keep,
-        image_ND=image_ND[list(keep)],
-        broken=(*((pictures.ids[position], broken[position]) for position in sorted(broken)), *pictures.skipped),
-        model=name,
-        model_sha256=sha256,
-        scale=float(model.module.logit_scale.detach().exp()),  # type: ignore[operator]
-        date=utc_now(),
-    )
-    return encoded, lambda texts: embed.embed_texts(model, texts, device=device)
-
-
-class _Progress:
-    """Say every few seconds how far the encoding is; quiet when it is quick."""
-
-    def __init__(self, total: int) -> None:
-        self.total, self.done = total, 0
-        self.started = self.said = time.monotonic()
-
-    def step(self) -> None:
-        """Count one picture (from any thread; a lost count only shifts the message)."""
-        self.done += 1
-        now = time.monotonic()
-        if now - self.said >= PROGRESS_EVERY_S:
-            self.said = now
-            rate = self.done / (now - self.started)
-            left = (self.total - self.done) / rate
-            logger.info("%s/%s pictures, %.1f img/s, %.0f s left", f"{self.done:,}", f"{self.total:,}", rate, left)
+def _check_precision(min_precision: float | None, labels: Path | None) -> None:
+    is_certificate = labels is not None and (labels.is_dir() or labels.suffix == ".json")
+    if min_precision is None:
+        if is_certificate:
+            raise EvaluationError(f"--labels {labels}: a results folder or certificate; give --min-precision too")
+    elif not 0 < min_precision < 1:
+        raise EvaluationError(f"--min-precision {min_precision:g}: give a share between 0 and 1, such as 0.95")
+    elif not is_certificate:
+        raise EvaluationError(
+            f"--min-precision needs --labels RESULTS, the `out` of an `iconoclip eval` or a certificate in it; "
+            f"got {labels or 'none'}"
+        )
 
 
 def _headline(encoded: Encoded) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from PIL import Image, ImageMath, ImageOps
 
 from iconoclip.errors import EvaluationError
+from iconoclip.records import Record
 from iconoclip.shards import MANIFEST_NAME, ShardSet, open_shards, splits
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".webp", ".gif", ".bmp", ".jp2", ".avif"})
@@ -30,6 +31,7 @@ class Pictures:
     ids: tuple[str, ...]
     read_bytes: Callable[[int], bytes]
     captions: Callable[[int], str]
+    record: Callable[[int], Record | None] = lambda position: None
     skipped: tuple[tuple[str, str], ...] = ()
 
     def __len__(self) -> int:
@@ -70,10 +72,14 @@ def open_pictures(source: Path) -> Pictures:
     return _from_files(source, files, skipped)
 
 
-def upright_rgb(data: bytes) -> Image.Image:
-    """Decode to RGB: EXIF orientation applied, 16 bits scaled to 8, transparent parts on white, first page or frame."""
+def upright_rgb(data: bytes, *, max_px: int | None = MAX_PX) -> Image.Image:
+    """Decode to RGB: EXIF orientation applied, 16 bits scaled to 8, transparent parts on white, first page or frame.
+
+    The longer side is at most ``max_px``; None keeps the size.
+    """
     with Image.open(io.BytesIO(data)) as image:
-        image.draft("RGB", (MAX_PX, MAX_PX))
+        if max_px is not None:
+            image.draft("RGB", (max_px, max_px))
         image.load()
         upright = ImageOps.exif_transpose(image)
     if upright.mode.startswith("I") or upright.mode == "F":
@@ -82,7 +88,8 @@ def upright_rgb(data: bytes) -> Image.Image:
         clear = upright.convert("RGBA")
         upright = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear)
     rgb = upright.convert("RGB")
-    rgb.thumbnail((MAX_PX, MAX_PX), Image.Resampling.LANCZOS)
+    if max_px is not None:
+        rgb.thumbnail((max_px, max_px), Image.Resampling.LANCZOS)
     return rgb
 
 
@@ -137,6 +144,7 @@ def _from_shards(source: Path) -> Pictures:
         ids=tuple(_record_id(part, position) for part, position in where),
         read_bytes=lambda place: where[place][0].image_bytes(where[place][1]),
         captions=lambda place: where[place][0].text(where[place][1]),
+        record=lambda place: where[place][0].record(where[place][1]),
     )
 
 

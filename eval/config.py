@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
@@ -10,6 +10,8 @@ from iconoclip.config import Config
 from iconoclip.plugins import choose
 
 from .benchmarks.base import Benchmark
+
+SliceField = Literal["source", "language", "institution", "century", "technique", "object_type", "novelty", "swapped"]
 
 
 def slug(text: str) -> str:
@@ -34,25 +36,53 @@ def _short_model(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
+class ContaminationConfig(Config):
+    """How tested pictures are looked for in training.
+
+    ``by``: the same ``file`` (sha256), a ``near_duplicate`` (hash over trimmed and cropped views, up to
+    ``max_distance`` of 64 bits), or the ``embedding`` of ``model`` from ``min_cosine`` on; empty turns it off. They are
+    looked for in the evaluation's ``shards``, in those that the models say they were trained on, and in ``train``.
+    """
+
+    by: list[Literal["file", "near_duplicate", "embedding"]] = ["file", "near_duplicate"]
+    train: list[Path] = []
+    max_distance: int = Field(default=6, ge=0, le=7)
+    model: Annotated[ModelConfig, BeforeValidator(_short_model)] | None = None
+    min_cosine: float = Field(default=0.95, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _model_for_embeddings(self) -> "ContaminationConfig":
+        if ("embedding" in self.by) != (self.model is not None):
+            raise ValueError("`by: [embedding]` and `model` go together: name a model that tells copies of pictures")
+        return self
+
+
 class EvalConfig(Config):
     """Everything that an evaluation depends on.
 
     The first model is the reference that the others are compared with. ``shards`` is a shard set of ours with the
-    benchmarks' pictures; its train ledger tells what was trained on. ``thumbs`` bounds the pictures for the report.
+    benchmarks' pictures; its train ledger tells what was trained on. Benchmarks that bring their own files need none.
+    ``test`` is the paired test: ``permutation`` and ``mcnemar`` where they are defined, else the bootstrap.
+    ``slices`` are the fields by which figures are sliced. ``thumbs`` bounds the pictures for the report.
+    ``contested_terms`` are lists of words to flag, beside our own (columns as in ``eval/contested_terms.csv``).
     """
 
     verb: Literal["eval"]
     out: Path
-    shards: Path
+    shards: Path | None = None
     models: list[Annotated[ModelConfig, BeforeValidator(_short_model)]] = Field(min_length=1)
     benchmarks: list[SerializeAsAny[Annotated[Benchmark, BeforeValidator(choose("eval.benchmarks", Benchmark))]]] = (
         Field(min_length=1)
     )
     seed: int = Field(default=0, ge=0)
     resamples: int = Field(default=10_000, ge=200)
+    test: Literal["bootstrap", "permutation", "mcnemar"] = "bootstrap"
+    slices: list[SliceField] = list(get_args(SliceField))
     batch_size: int = Field(default=64, ge=1)
     device: Literal["auto", "cpu", "cuda", "mps", "xpu"] = "auto"
     thumbs: int = Field(default=3000, ge=0)
+    contamination: ContaminationConfig = ContaminationConfig()
+    contested_terms: list[Path] = []
 
     @model_validator(mode="after")
     def _distinct_names(self) -> "EvalConfig":
@@ -64,4 +94,11 @@ class EvalConfig(Config):
             if double:
                 field = "label" if what.startswith("models") else "name"
                 raise ValueError(f"{what} {', '.join(double)}; give each its own `{field}`")
+        return self
+
+    @model_validator(mode="after")
+    def _shards_where_needed(self) -> "EvalConfig":
+        without = [b.shown_name for b in self.benchmarks if b.needs_shards] if self.shards is None else []
+        if without:
+            raise ValueError(f"{', '.join(without)}: tested on pictures of a shard set; name it with `shards:`")
         return self

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -17,17 +18,31 @@ from iconoclip.shards import Manifest, ShardSet, ledger_name, open_shards
 _RUN_OUTSIDE_FOLDS = 0
 
 
+class Store(Protocol):
+    """Where encoded pictures and their default texts lie: a split of shards, or files of a benchmark."""
+
+    def image_bytes(self, position: int) -> bytes:
+        """Encoded picture."""
+        ...
+
+    def text(self, position: int) -> str:
+        """Default caption."""
+        ...
+
+
 @dataclass(frozen=True)
 class Pictures:
     """Pictures of a benchmark in their global order, with what is known about them.
 
     ``folds[i]`` is the fold in which picture i is held out from training, None where no run has trained on it.
+    ``not_passed_on`` are keys of pictures that the set's ledger says may not be passed on, in a report either.
     """
 
     records: tuple[Record, ...]
     folds: tuple[int | None, ...]
     revision: str
-    places: tuple[tuple[ShardSet, int], ...]
+    places: tuple[tuple[Store, int], ...]
+    not_passed_on: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         return len(self.records)
@@ -66,16 +81,18 @@ class Pictures:
 
 
 class EvalData:
-    """Records of a shard set, read from its ledgers.
+    """Records of a shard set, read from its ledgers; without one (``root`` None) there are no splits.
 
     Raises:
         ShardError: there is no manifest, or a shard does not agree with it.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.manifest = Manifest.read(root)
+    def __init__(self, root: Path | None) -> None:
+        self.has_shards = root is not None
+        self.root = root or Path()
+        self.manifest = Manifest.read(root) if root else Manifest((), "", {}, "")
         self._opened: dict[str, tuple[ShardSet, list[Record]]] = {}
+        self._not_passed_on: set[str] = set()
 
     @cached_property
     def splits(self) -> list[str]:
@@ -165,6 +182,7 @@ class EvalData:
             folds=tuple(fold for _, _, _, fold in rows),
             revision=revision[:12],
             places=tuple((shard_set, place) for shard_set, place, _, _ in rows),
+            not_passed_on=frozenset(self._not_passed_on),
         )
 
     def _sources_of(self, split: str, wanted: Sequence[str]) -> list[str]:
@@ -191,6 +209,7 @@ class EvalData:
             shard_set = open_shards(self.root, split)
             rows = pq.read_table(self.root / "ledger" / ledger_name(split)).to_pylist()
             self._opened[split] = shard_set, [Record.from_dict(row) for row in rows]
+            self._not_passed_on |= {row["key"] for row in rows if row.get("redistribute") == "no"}
         return self._opened[split]
 
     def _listed(self) -> str:
@@ -213,4 +232,5 @@ def choose_pictures(pictures: Pictures, positions: Sequence[int]) -> Pictures:
         folds=tuple(pictures.folds[p] for p in positions),
         revision=sha256_json([pictures.revision, [pictures.keys[p] for p in positions]])[:12],
         places=tuple(pictures.places[p] for p in positions),
+        not_passed_on=pictures.not_passed_on,
     )

@@ -78,7 +78,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Results:
-    """Everything of one or several results folders."""
+    """Everything of one or several results folders; ``clean`` are the scores without what training saw."""
 
     scores: tuple[Score, ...]
     comparisons: tuple[Comparison, ...]
@@ -87,6 +87,7 @@ class Results:
     missing: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     baselines: tuple[str, ...] = ()
+    clean: tuple[Score, ...] = ()
     _index: dict[tuple[str, ...], Score] = field(default_factory=dict, repr=False)
 
     @cached_property

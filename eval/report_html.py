@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from iconoclip import pages
 from iconoclip.pages import escape
 
+from .prompts import shorten_list
+from .report_bias import bias_parts
 from .report_data import (
     Question,
     Results,
@@ -14,6 +16,7 @@ from .report_data import (
     is_share,
 )
 from .report_figures import upper_bound, whisker
+from .report_leaks import leak_parts
 from .report_numbers import (
     NO_VALUE,
     metric_words,
@@ -23,7 +26,9 @@ from .report_numbers import (
     show_value,
 )
 from .report_pictures import picture_section
+from .report_sheet import sheet_parts, task_parts
 from .report_tables import breakable, free_cell, score_tables, slice_cell, slice_tables, value_cell
+from .report_trust import trust_parts
 from .report_verdict import OUTCOME_WORDS, Verdict, headline, judge, losses
 
 _WORD_CSS = {"gain": "gain", "worse": "worse-word"}
@@ -42,6 +47,7 @@ def report_page(results: Results) -> str:
         _compared(results),
         *_overview(results, verdicts),
         *(part for name in dict.fromkeys(q.benchmark for q in results.questions) for part in _benchmark(results, name)),
+        *bias_parts(results),
         _reading(results),
         _provenance(results),
     ]
@@ -167,6 +173,8 @@ def _benchmark(results: Results, name: str) -> list[str]:
     facts += [f"{word}: {sheet[word]}" for word in ("licence", "citation") if sheet.get(word)]
     if facts:
         parts.append(f'<p class="small quiet"><bdi>{escape(" · ".join(facts))}</bdi></p>')
+    parts += sheet_parts(sheet)
+    parts += leak_parts(results, name)
     for question in results.questions:
         if question.benchmark == name:
             parts += _question(results, question)
@@ -179,6 +187,9 @@ def _question(results: Results, question: Question) -> list[str]:
     parts += score_tables(results, question)
     parts += slice_tables(results, question)
     parts += _prompts(results, question)
+    tasks = results.sheets.get(question.benchmark, {}).get("tasks") or []
+    parts += task_parts(next((task for task in tasks if task.get("name") == question.task), {}))
+    parts += trust_parts(results, question)
     parts += picture_section(results, question)
     return parts
 
@@ -214,7 +225,7 @@ def _prompts(results: Results, question: Question) -> list[str]:
     parts = []
     for language, facts in found.items():
         unseen = facts.get("words_never_seen") or []
-        never = f"; never seen: {', '.join(unseen)}" if unseen else ""
+        never = f"; never seen: {shorten_list(unseen)}" if unseen else ""
         share = show_value("share", facts.get("words_seen_in_training"))
         text = f"Words of the prompts ({language}) that occur in training captions: {share}{never}."
         parts.append(f'<p class="small"><bdi>{escape(text)}</bdi></p>')

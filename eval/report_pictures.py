@@ -16,6 +16,7 @@ from .report_numbers import show_count
 
 EXAMPLES = 4
 SURE = 6
+MOST_CLASSES = 40  # a matrix of more is no picture any more
 SIDE_PX = 176
 
 Row = dict[str, Any]
@@ -152,6 +153,8 @@ def _classification(results: Results, question: Question, models: Sequence[str])
     for model in models:
         rows = results.samples(model, question) or []
         truths = sorted({row["y_true"] for row in rows if row["y_true"]})
+        if len(truths) > MOST_CLASSES:
+            continue
         guesses = truths + sorted({row["y_pred"] for row in rows if row["y_pred"]} - set(truths))
         unanswered = any(not row["y_pred"] for row in rows)
         counted = Counter((row["y_true"], row["y_pred"] or "(none)") for row in rows)

@@ -39,7 +39,8 @@ def read_results(folders: Sequence[Path]) -> Results:
         for name, sentence in _PARTS.items():
             if not (folder / name).exists():
                 missing.append(f"{folder.name}: {sentence}")
-    scores = _explain(scores, notes)
+    clean = tuple(score for score in scores if score.subset != "all")
+    scores = _explain([score for score in scores if score.subset == "all"], notes)
     models, baselines = _tell_apart(scores, runs)
     return Results(
         scores=tuple(scores),
@@ -49,6 +50,7 @@ def read_results(folders: Sequence[Path]) -> Results:
         missing=tuple(missing),
         models=models,
         baselines=baselines,
+        clean=clean,
         _index=_index(scores, folders),
     )
 

@@ -5,18 +5,25 @@ All models and free baselines of a task are resampled together, so that every di
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 
+from .prompts import prompt_spread
 from .statistics import (
     Difference,
     combine_values,
     compare,
     holm,
     interval,
+    mcnemar_p,
     minimum_detectable_difference,
     never_differed,
+    permutation_p,
+    proportion_interval,
     resample,
+    resample_pooled,
     spread_constant,
     too_few,
 )
@@ -24,6 +31,11 @@ from .tasks.base import Measure, Scores
 
 BASELINE = "baseline:"
 TEST = "paired cluster bootstrap by work, two-sided"
+PERMUTATION = "paired permutation by work, two-sided"
+MCNEMAR = "McNemar, exact, two-sided"
+# Draws of figures that are no means cost queries x classes each; intervals of fewer draws are coarser, never wrong.
+_POOLED_CELLS = 300_000_000
+_MIN_RESAMPLES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +109,8 @@ class Context:
     resamples: int
     software: str
     created: str
+    test: Literal["bootstrap", "permutation", "mcnemar"] = "bootstrap"
+    slices: frozenset[str] | None = None
 
 
 @dataclass
@@ -140,12 +154,60 @@ def evaluate_task(
     for model, outcome in scores.items():
         for measure in outcome.measures:
             by_metric.setdefault(measure.metric, {})[model] = measure
+    names: dict[str, None] = {}
     for metric, measures in by_metric.items():
         first = next(iter(measures.values()))
         if first.is_primary:
             into.primary.append((context.benchmark, context.task, metric))
-        for name, mask in first.queries.slices.items():
+        names |= dict.fromkeys(first.queries.slices)
+    has_primary = any(next(iter(measures.values())).is_primary for measures in by_metric.values())
+    # Slice by slice, so that all metrics of a slice share its draws.
+    for name in names:
+        if context.slices is not None and name != "all" and name.partition("=")[0] not in context.slices:
+            continue
+        for measures in by_metric.values():
+            first = next(iter(measures.values()))
+            mask = first.queries.slices.get(name)
+            if mask is None or (has_primary and _is_mere_count(name, mask, first)):
+                continue
             _evaluate_slice(name, mask, measures, context, into, refused)
+
+
+def _is_mere_count(name: str, mask: np.ndarray, measure: Measure) -> bool:
+    """Whether a slice is too small for a score and its count already stands beside the primary metric."""
+    if name == "all" or measure.is_primary:
+        return False
+    return bool(too_few(int(mask.sum()), len(np.unique(measure.queries.works[mask]))))
+
+
+def prompt_spreads(scores: dict[str, Scores], context: Context, into: Evaluated) -> dict[str, dict[str, Any]]:
+    """By model, the primary figure with each set of templates alone, its spread, and the sampling error beside it.
+
+    Empty for tasks without several templates, for baselines and for figures that got no score.
+    """
+    found = {}
+    for model, outcome in scores.items():
+        primary = next((measure for measure in outcome.measures if measure.is_primary), None)
+        if not outcome.by_prompt or primary is None or primary.pooled is not None:
+            continue
+        key = (model, context.benchmark, context.task, "all", primary.metric)
+        row = next((r for r in into.results if (r.model, r.benchmark, r.task, r.slice, r.metric) == key), None)
+        if row is None or row.ci_low is None or row.ci_high is None:
+            continue
+        figures = [
+            float(combine_values(values[:, None], primary.combine, primary.strata)[0])
+            for values in outcome.by_prompt.values()
+        ]
+        spread = prompt_spread(figures, (row.ci_high - row.ci_low) / (2 * 1.959964))
+        if spread is not None:
+            found[model] = {
+                "metric": primary.metric,
+                "by_prompt": dict(zip(outcome.by_prompt, spread.figures, strict=True)),
+                "standard_deviation": spread.standard_deviation,
+                "sampling_error": spread.sampling_error,
+                "is_lottery": spread.is_lottery,
+            }
+    return found
 
 
 def _evaluate_slice(
@@ -181,21 +243,18 @@ def _evaluate_slice(
         return
     strata = None if first.strata is None else first.strata[chosen]
     values = values_QM[chosen][:, columns]
-    figures = combine_values(values, first.combine, strata)
-    drawn = resample(
-        values, works, resamples=context.resamples, seed=context.seed, combine=first.combine, strata_Q=strata
-    )
-    if first.is_share and first.combine == "mean":
-        drawn = spread_constant(drawn, values, num_works=num_works, seed=context.seed)
+    figures, drawn = _draw([measures[model] for model in scored], values, chosen, strata, context)
     chance = _chance(first, chosen, strata)
-    differences = dict(_compare(scored, figures, drawn))
-    if first.is_share:
+    differences = dict(_compare(scored, figures, drawn, num_works))
+    if first.is_share and first.pooled is None:
         for a, b in differences:
             if np.array_equal(values[:, scored.index(a)], values[:, scored.index(b)]):
                 differences[a, b] = never_differed(num_works)
     for column, model in enumerate(scored):
-        seen = interval(drawn[:, column], float(figures[column]))
+        seen = interval(drawn[:, column], float(figures[column]), num_works=num_works)
         spread = _spread(model, differences, seen.standard_error)
+        if _is_plain_share(first, values[:, column], num_works):
+            seen = proportion_interval(int(values[:, column].sum()), num_queries)
         into.results.append(
             _row(
                 context, name, first, model, counts, value=float(figures[column]), ci=(seen.low, seen.high),
@@ -204,24 +263,58 @@ def _evaluate_slice(
         )  # fmt: skip
     into.results += [_row(context, name, first, m, counts, chance=chance) for m in measures if m not in scored]
     _note_refused(name, first, measures, context, into, refused)
-    into.comparisons += [
-        ComparisonRow(
-            a,
-            b,
-            context.benchmark,
-            context.task,
-            name,
-            first.metric,
-            d.delta,
-            d.low,
-            d.high,
-            TEST,
-            d.p,
-            None,
-            num_queries,
+    for (a, b), d in differences.items():
+        pair = values[:, [scored.index(a), scored.index(b)]]
+        test, p = _test(first, pair, works, context) if d.p < 1 else (TEST, d.p)
+        row = (a, b, context.benchmark, context.task, name, first.metric, d.delta, d.low, d.high)
+        into.comparisons.append(ComparisonRow(*row, test, d.p if p is None else p, None, num_queries))
+
+
+def _draw(
+    measures: Sequence[Measure], values: np.ndarray, chosen: np.ndarray, strata: np.ndarray | None, context: Context
+) -> tuple[np.ndarray, np.ndarray]:
+    """Figures [M] of the chosen queries and resampled ones [R, M], all models from the same draws of works."""
+    first = measures[0]
+    works = first.queries.works[chosen]
+    if first.pooled is None:
+        drawn = resample(
+            values, works, resamples=context.resamples, seed=context.seed, combine=first.combine, strata_Q=strata
         )
-        for (a, b), d in differences.items()
-    ]
+        if first.is_share and first.combine == "mean":
+            drawn = spread_constant(drawn, values, num_works=len(np.unique(works)), seed=context.seed)
+        return combine_values(values, first.combine, strata), drawn
+    cells = len(works) * first.num_classes
+    resamples = int(np.clip(_POOLED_CELLS // cells, min(_MIN_RESAMPLES, context.resamples), context.resamples))
+
+    def figures_of(measure: Measure, weights_Rq: np.ndarray) -> np.ndarray:
+        weights_RQ = np.zeros((len(weights_Rq), len(chosen)))
+        weights_RQ[:, chosen] = weights_Rq
+        assert measure.pooled is not None
+        return measure.pooled(weights_RQ)
+
+    figures, drawn = [], []
+    for measure in measures:
+        figures.append(figures_of(measure, np.ones((1, len(works))))[0])
+        found = resample_pooled(partial(figures_of, measure), works, resamples=resamples, seed=context.seed)
+        drawn.append(np.where(np.isfinite(found), found, figures[-1]))
+    return np.array(figures), np.stack(drawn, axis=1)
+
+
+def _is_plain_share(measure: Measure, values: np.ndarray, num_works: int) -> bool:
+    """Whether a figure is a share of independent queries, for which Wilson's interval is the better one."""
+    is_mean = measure.is_share and measure.combine == "mean" and measure.strata is None and measure.pooled is None
+    return is_mean and num_works == len(values) and bool(np.isin(values, (0.0, 1.0)).all())
+
+
+def _test(measure: Measure, pair: np.ndarray, works: np.ndarray, context: Context) -> tuple[str, float | None]:
+    """Name of the test and its p-value; None where the bootstrap's stands, as for figures that are no plain means."""
+    if context.test == "bootstrap" or measure.combine != "mean" or measure.strata is not None or measure.pooled:
+        return TEST, None
+    num_works = len(np.unique(works))
+    if context.test == "mcnemar" and all(_is_plain_share(measure, column, num_works) for column in pair.T):
+        return MCNEMAR, mcnemar_p(pair[:, 0], pair[:, 1])
+    p = permutation_p(pair[:, 0], pair[:, 1], works, resamples=context.resamples, seed=context.seed)
+    return PERMUTATION, p
 
 
 def _drop_small_strata(chosen: np.ndarray, measure: Measure) -> tuple[np.ndarray, list[str]]:
@@ -243,7 +336,7 @@ def _drop_small_strata(chosen: np.ndarray, measure: Measure) -> tuple[np.ndarray
 
 
 def _compare(
-    scored: Sequence[str], figures: np.ndarray, drawn: np.ndarray
+    scored: Sequence[str], figures: np.ndarray, drawn: np.ndarray, num_works: int
 ) -> Iterator[tuple[tuple[str, str], Difference]]:
     """Every model against the first model and against every baseline."""
     models = [model for model in scored if not model.startswith(BASELINE)]
@@ -252,7 +345,10 @@ def _compare(
         for other in [*models[:1], *baselines]:
             if model != other:
                 a, b = scored.index(other), scored.index(model)
-                yield (other, model), compare(float(figures[b] - figures[a]), drawn[:, a], drawn[:, b])
+                yield (
+                    (other, model),
+                    compare(float(figures[b] - figures[a]), drawn[:, a], drawn[:, b], num_works=num_works),
+                )
 
 
 def _spread(model: str, differences: dict[tuple[str, str], Difference], own: float) -> float:

@@ -18,17 +18,21 @@ from iconoclip.files import sha256_json, write_text
 from iconoclip.provenance import describe_run, lock_folder, software, utc_now, write_run
 
 from .benchmarks.base import Benchmark, Prepared
+from .beside import Beside
 from .cache import CachedEmbeddings
 from .config import EvalConfig
 from .contestants import Contestant, open_contestant
 from .data import EvalData
-from .prompts import Coverage, cover_prompts
-from .results import BASELINE, Context, Evaluated, evaluate_task
+from .prompts import Coverage, count_cut, cover_prompts
+from .results import BASELINE, Context, Evaluated, evaluate_task, prompt_spreads
 from .samples import write_samples, write_thumbs
 from .summary import summarise
 from .tasks.base import Need, Scores, Task
 
 _log = logging.getLogger(__name__)
+
+# A benchmark of one's own says these in its file, and gives them as facts.
+_ABOUT = ("title", "description", "licence", "citation")
 
 
 def run_evaluation(config: EvalConfig) -> str:
@@ -49,16 +53,18 @@ def run_evaluation(config: EvalConfig) -> str:
         )
         write_run(config.out, run)
         evaluated, sheets, kept = Evaluated(), [], set[Path]()
+        beside = Beside(config, data, contestants)
         for benchmark, ready in prepared:
-            sheet = _run_benchmark(config, data, benchmark, ready, contestants, evaluated, kept)
+            sheet = _run_benchmark(config, data, benchmark, ready, contestants, evaluated, kept, beside)
             sheets.append(sheet)
         _remove_old_samples(config.out / "samples", kept)
+        beside.write(config.out)
         _write_rows(config.out / "comparisons.jsonl", [asdict(row) for row in evaluated.corrected()])
         _write_rows(config.out / "notes.jsonl", [asdict(note) for note in evaluated.notes])
         thumbs, hidden = write_thumbs(
             config.out / "thumbs.parquet", [ready.pictures for _, ready in prepared], limit=config.thumbs
         )
-        _write_rows(config.out / "results.jsonl", [asdict(row) for row in evaluated.results])
+        _write_rows(config.out / "results.jsonl", [asdict(row) for row in (*evaluated.results, *beside.clean)])
         took = round(time.monotonic() - started, 1)
         facts = {"benchmarks": sheets, "wall_s": took, "thumbs": thumbs, "thumbs_left_out": hidden}
         facts["primary"] = [list(key) for key in evaluated.primary]
@@ -87,22 +93,27 @@ def _run_benchmark(
     contestants: Sequence[Contestant],
     evaluated: Evaluated,
     kept: set[Path],
+    beside: Beside,
 ) -> dict[str, Any]:
     """Run the tasks of one benchmark for all models; return its data sheet for ``run.json``."""
     name = benchmark.shown_name
     _log.info("%s: %s pictures, %d tasks", name, f"{len(ready.pictures):,}", len(ready.tasks))
     folds: list[int | None] = [*sorted({f for f in ready.pictures.folds if f is not None})]
     embedders, weights, refused = {}, dict[str, str | None](), dict[str, str]()
+    cut, spreads = dict[str, dict[str, dict[str, Any]]](), dict[str, dict[str, Any]]()
     for contestant in contestants:
         why = ready.refuses.get(contestant.history, "")
         why = why or next((w for fold in folds if (w := contestant.why_not_fold(fold, data))), "")
         if why:
             refused[contestant.label] = why
         embedders[contestant.label] = _embed(config, contestant, name, ready)
+        cut[contestant.label] = _count_cut(contestant, (folds or [None])[-1], ready.tasks)
         weights[contestant.label] = contestant.weights_sha256(folds or [None])
     coverages = {}
+    beside.benchmark(name, ready)
     for task in ready.tasks:
-        covered = {lang: cover_prompts(texts, data.train_words) for lang, texts in task.zero_shot_prompts.items()}
+        asked = task.zero_shot_prompts if data.has_shards else {}
+        covered = {lang: cover_prompts(texts, data.train_words) for lang, texts in asked.items()}
         coverages |= {task.name: covered} if covered else {}
         why_not = refused | _unknown_words(covered, contestants, refused)
         scores: dict[str, Scores] = {}
@@ -123,9 +134,13 @@ def _run_benchmark(
             resamples=config.resamples,
             software=f"iconoclip {software()['iconoclip']}",
             created=utc_now(),
+            test=config.test,
+            slices=frozenset(config.slices),
         )
         evaluate_task(scores, context, evaluated, refused=why_not)
-    return _sheet(benchmark, ready, coverages)
+        spreads[task.name] = prompt_spreads(scores, context, evaluated)
+        beside.task(name, ready, task, scores, context, evaluated, embedders, why_not)
+    return _sheet(benchmark, ready, coverages, cut, spreads)
 
 
 def _embed(config: EvalConfig, contestant: Contestant, name: str, ready: Prepared) -> CachedEmbeddings:
@@ -150,6 +165,16 @@ def _embed(config: EvalConfig, contestant: Contestant, name: str, ready: Prepare
     return embedder
 
 
+def _count_cut(contestant: Contestant, fold: int | None, tasks: Sequence[Task]) -> dict[str, dict[str, Any]]:
+    """By task and language how many texts are longer than the model's context."""
+    model = contestant.model(fold)
+    found = {}
+    for task in tasks:
+        counted = count_cut(task.texts_by_language, model.tokenizer, context_length=model.context_length)
+        found[task.name] = {language: asdict(cut) for language, cut in counted.items()}
+    return found
+
+
 def _unknown_words(
     covered: dict[str, Coverage], contestants: Sequence[Contestant], refused: dict[str, str]
 ) -> dict[str, str]:
@@ -158,18 +183,32 @@ def _unknown_words(
     return {c.label: why for c in contestants if why and c.history != "pretrained" and c.label not in refused}
 
 
-def _sheet(benchmark: Benchmark, ready: Prepared, coverages: dict[str, dict[str, Coverage]]) -> dict[str, Any]:
+def _sheet(
+    benchmark: Benchmark,
+    ready: Prepared,
+    coverages: dict[str, dict[str, Coverage]],
+    cut: dict[str, dict[str, dict[str, Any]]],
+    spreads: dict[str, dict[str, Any]],
+) -> dict[str, Any]:
     """Data sheet of a benchmark: what it is, where it is from, its prompts and how many of their words were seen."""
     works = set(ready.pictures.works)
-    tasks = [_task_sheet(task, coverages.get(task.name, {})) for task in ready.tasks]
+    tasks = []
+    for task in ready.tasks:
+        by_model = {model: found[task.name] for model, found in cut.items() if found.get(task.name)}
+        facts = {"texts_cut": by_model, "prompt_spread": spreads.get(task.name, {})}
+        tasks.append(_task_sheet(task, coverages.get(task.name, {})) | {k: v for k, v in facts.items() if v})
     return {
         "name": benchmark.shown_name,
         "kind": benchmark.kind_name,
-        "title": benchmark.title,
-        "description": benchmark.description,
-        "licence": benchmark.licence,
-        "citation": benchmark.citation,
+        **{name: ready.facts.get(name) or getattr(benchmark, name) for name in _ABOUT},
         "revision": ready.pictures.revision,
+        "pinned_revision": benchmark.pinned_revision,
+        "revision_source": benchmark.revision_source,
+        "run_on_real_data": benchmark.run_on_real_data,
+        "is_control": benchmark.is_control,
+        "chance": benchmark.chance,
+        "known_results": [asdict(known) for known in benchmark.known_results],
+        "facts": {name: fact for name, fact in ready.facts.items() if name not in _ABOUT},
         "num_pictures": len(ready.pictures),
         "num_works": len(works),
         "sources": sorted({record.source for record in ready.pictures.records}),

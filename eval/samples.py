@@ -16,7 +16,6 @@ from .data import Pictures
 from .tasks.base import SAMPLE_COLUMNS
 
 THUMB_SIDE = 256
-_SHOWABLE = ("public_domain", "open", "open_conditions")
 
 _TYPES: dict[str, pa.DataType] = {
     "rank": pa.int64(),
@@ -39,14 +38,18 @@ def write_samples(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def write_thumbs(path: Path, benchmarks: Iterable[Pictures], *, limit: int) -> tuple[int, int]:
-    """Write pictures of at most 256 px that rights allow to show; return (written, left out by rights or limit)."""
+    """Write pictures of at most 256 px that may be shown; return (written, left out).
+
+    Left out is what its rights or its host's terms do not allow to pass on, and what is beyond ``limit``.
+    """
     rows: dict[str, dict[str, Any]] = {}
     left_out: set[str] = set()
     for pictures in benchmarks:
         for position, record in enumerate(pictures.records):
             if record.key in rows or record.key in left_out:
                 continue
-            if record.rights_class not in _SHOWABLE or len(rows) >= limit:
+            is_showable = record.is_showable and record.key not in pictures.not_passed_on
+            if not is_showable or len(rows) >= limit:
                 left_out.add(record.key)
                 continue
             jpeg = _shrink(pictures.read(position), record.key)

@@ -46,6 +46,8 @@ def _question(results: Results, question: Question) -> list[str]:
         if slice_ != "all" and first.n is not None and too_few(first.n, first.n_clusters or 0):
             small.append(f"{_slice_name(slice_)} {first.n}/{first.n_clusters}")
             continue
+        if slice_ != "all" and all(score is None or score.value is None for score in scores):
+            continue  # the reason stands beside "all"
         lines += _line(results, question, question.primary, slice_)
     for metric in results.metrics(question):
         lines += _line(results, question, metric, "all") if is_difference(metric) else []

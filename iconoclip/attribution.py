@@ -23,6 +23,7 @@ from .shards import MANIFEST_NAME, Manifest, ledger_name
 ATTRIBUTION_NAME = "ATTRIBUTION.csv"
 
 _COLUMNS = ("key", "source", "institution", "work_group", "captions", "rights", "rights_class")
+_PUBLISH = "publish"  # whether weights trained on the record may be published: yes, non_commercial, no
 _UNSPECIFIC_LANGUAGES = {"", "und", "mul", "zxx", "mis"}
 _SHOWN_STATEMENTS = 4
 
@@ -45,7 +46,8 @@ def read_trained(run: dict[str, Any], *, where: str) -> list[Trained]:
     """Read what the run of this ``run.json`` was trained on, a part per entry of its ``data``.
 
     Raises:
-        ShardError: a shard set is not there any more, has changed since, or was not made by ``iconoclip prep``.
+        ShardError: a shard set is not there any more, has changed since, was not made by ``iconoclip prep``, or its
+            rights policy forbids to publish what was trained on it.
     """
     config = run.get("config") or {}
     sources = config.get("data") or []
@@ -66,13 +68,22 @@ def _read_source(source: dict[str, Any], fact: dict[str, Any], config: dict[str,
     hashes = [shard.sha256 for shard in manifest.shards if shard.split == split]
     if fact.get("shards_sha256", sha256_json(hashes)) != sha256_json(hashes):
         raise ShardError(
-            f"{root}: its {split} shards are not those that {where} was trained on; bring back the old ones"
+            f"{root}: its {split} shards are not those that {where} was trained on; bring back the old ones, or "
+            "train again if records were withdrawn since"
         )
     path = root / "ledger" / ledger_name(split)
     if not path.is_file():
         raise ShardError(f"{path}: not there; copy the shard set again")
-    rows = pq.read_table(path, columns=list(_COLUMNS)).to_pylist()
-    return Trained(root, manifest, tuple(row for row in rows if _is_used(row, source, config, manifest)))
+    columns = [*_COLUMNS, *({_PUBLISH} & set(pq.read_schema(path).names))]
+    rows = pq.read_table(path, columns=columns).to_pylist()
+    used = tuple(row for row in rows if _is_used(row, source, config, manifest))
+    forbidden = [row["key"] for row in used if row.get(_PUBLISH) == "no"]
+    if forbidden:
+        raise ShardError(
+            f"{root}: no model may be published that was trained on {len(forbidden):,} of its records (such as "
+            f"{forbidden[0]}), says `rights.policy` of its configuration; train without them"
+        )
+    return Trained(root, manifest, used)
 
 
 def _is_used(row: dict[str, Any], source: dict[str, Any], config: dict[str, Any], manifest: Manifest) -> bool:
@@ -119,7 +130,8 @@ def describe_collections(trained: Sequence[Trained], run: dict[str, Any]) -> tup
     found = []
     for (name, institution), members in rows.items():
         languages = {c["lang"] for row in members for c in _admitted(row["captions"], run["config"])}
-        statements = _most_common(right["uri"] or right["raw"] for row in members for right in row["rights"])
+        rights = [right for row in members for right in row["rights"] if right["part"] != "terms"]
+        statements = _most_common(right["uri"] or right["raw"] for right in rights)
         found.append(
             CollectionFacts(
                 name=name,
@@ -129,6 +141,7 @@ def describe_collections(trained: Sequence[Trained], run: dict[str, Any]) -> tup
                 languages=tuple(sorted(languages)),
                 rights_classes=tuple(_most_common(row["rights_class"] for row in members)),
                 statements=tuple(statements[:_SHOWN_STATEMENTS]),
+                num_non_commercial=sum(row.get(_PUBLISH) == "non_commercial" for row in members),
             )
         )
     return tuple(sorted(found, key=lambda item: (-item.num_records, item.name)))

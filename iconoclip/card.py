@@ -32,6 +32,7 @@ class CollectionFacts:
     languages: tuple[str, ...]
     rights_classes: tuple[str, ...]
     statements: tuple[str, ...]
+    num_non_commercial: int = 0
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,11 @@ class CardFacts:
     def num_records(self) -> int:
         """Pictures trained on."""
         return sum(collection.num_records for collection in self.collections)
+
+    @property
+    def num_non_commercial(self) -> int:
+        """Pictures trained on whose rights allow non-commercial use only."""
+        return sum(collection.num_non_commercial for collection in self.collections)
 
 
 def write_card(facts: CardFacts) -> str:
@@ -117,6 +123,8 @@ def _front_matter(facts: CardFacts) -> str:
         "pipeline_tag": "zero-shot-image-classification",
         "tags": ["clip", "cultural-heritage", "iconography", "image-text-retrieval", "iconoclip"],
     }
+    if facts.num_non_commercial:
+        data["tags"].append("non-commercial-training-data")
     if facts.base_model:
         data |= {"base_model": facts.base_model, "base_model_relation": "finetune"}
     if facts.datasets:
@@ -230,6 +238,13 @@ def _data(facts: CardFacts) -> str:
         f"{facts.num_records:,} pictures together. `ATTRIBUTION.csv` has a line for each: who made it, who keeps "
         "it and under which terms. `run.json` has the configuration of the run.",
     ]
+    if facts.num_non_commercial:
+        lines += [
+            "",
+            f"**The rights in {facts.num_non_commercial:,} of them allow non-commercial use only.** Whether that holds "
+            "for a model too is not settled; use it for non-commercial purposes, or train without them "
+            "(`rights.policy.nc.train=no` in the preparation of the data).",
+        ]
     return "\n".join(lines)
 
 

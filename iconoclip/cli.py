@@ -4,6 +4,7 @@ Exit codes: 0 done, 2 something the user can mend (one line on stderr), 1 a bug 
 """
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -27,6 +28,9 @@ app = typer.Typer(
 )
 
 _INTERRUPTED = 130
+
+benchmark_app = typer.Typer(no_args_is_help=True, help="Make, check and pass on a benchmark of your own pictures.")
+app.add_typer(benchmark_app, name="benchmark")
 
 ConfigPath = Annotated[Path, typer.Argument(help="YAML file, or the run.json of a run to repeat.")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY.SUB=VALUE]...", show_default=False)]
@@ -92,12 +96,31 @@ def prep(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show counts, rights and captions; write nothing.")
     ] = False,
+    update: Annotated[bool, typer.Option("--update", help="Ask web collections for what has changed.")] = False,
+    withdraw: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--withdraw", metavar="ID", help="Take a record (id or key) down from the finished set; repeatable."
+        ),
+    ] = None,
 ) -> None:
     """Turn collections into rights-clear, documented shards."""
     from data_prep.config import PrepConfig
+    from data_prep.fetch.store import forget_bodies
     from data_prep.pipeline import run_prep
+    from data_prep.withdraw import withdraw as take_down
 
-    summary = run_prep(PrepConfig.load(config, overrides or ()), limit=limit, dry_run=dry_run)
+    if withdraw:
+        if limit is not None or dry_run or update:
+            raise IconoclipError("--withdraw changes a finished set and nothing else; leave the other flags out")
+        settings = PrepConfig.load(config, overrides or ())
+        taken = take_down(settings, withdraw)
+        num_forgotten = forget_bodies(settings.store_folder, taken.sha256s)
+        print(taken.to_text())
+        if num_forgotten:
+            print(f"{num_forgotten} of its files are gone from {settings.store_folder} too")
+        return
+    summary = run_prep(PrepConfig.load(config, overrides or ()), limit=limit, dry_run=dry_run, update=update)
     print(summary.to_text())
 
 
@@ -113,12 +136,51 @@ def inspect(
 
 
 @app.command()
-def train(config: ConfigPath, overrides: Overrides = None) -> None:
+def train(
+    config: ConfigPath,
+    overrides: Overrides = None,
+    stage: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Only fetch the model into DIR, for nodes without a network.")
+    ] = None,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Only time 20 steps: node-hours, kWh and bytes of the whole run.")
+    ] = False,
+) -> None:
     """Fine-tune a model on shards; the same command again goes on from the last checkpoint."""
-    from train.config import TrainConfig
-    from train.loop import run_training
+    if stage is None:
+        from train.stop import hold_signals
 
-    run_training(TrainConfig.load(config, overrides or ()))
+        hold_signals()  # a stop asked for during the seconds of importing waits for the first step
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # or a lost connection prints its C++ stack over our line
+    from train.config import TrainConfig
+
+    if stage is not None and estimate:
+        raise IconoclipError("--stage and --estimate are two commands; give one of them")
+    wanted = TrainConfig.load(config, overrides or ())
+    if stage is not None:
+        from train.stage import stage as fetch
+
+        print(fetch(wanted, stage))
+    elif estimate:
+        from train.estimate import estimate_run
+
+        print(estimate_run(wanted), end="")  # the same in every process, said by the first
+    else:
+        from train.loop import run_training
+
+        run_training(wanted)
+
+
+@app.command("verify-resume")
+def verify(config: ConfigPath, overrides: Overrides = None) -> None:
+    """Train a few steps twice, killed once in between, and say whether samples and weights agree to the last bit."""
+    from train.config import TrainConfig
+    from train.verify import verify_resume
+
+    said, agree = verify_resume(TrainConfig.load(config, overrides or ()))
+    print(said, end="")
+    if not agree:
+        raise typer.Exit(2)
 
 
 @app.command("eval")
@@ -145,15 +207,84 @@ def report(
 def apply(
     model: Annotated[str, typer.Argument(help="Run folder, local-dir:DIR, hf-hub:ORG/NAME or NAME:PRETRAINED.")],
     pictures: Annotated[Path, typer.Argument(help="Folder of pictures (no metadata needed) or shards.")],
-    labels: Annotated[Path | None, typer.Option(help="Text file, one label a line: label every picture.")] = None,
+    k: Annotated[int, typer.Argument(metavar="[K]", help="How many pictures a query shows.")] = 24,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="Text file, one label a line: label every picture. With --min-precision: results."),
+    ] = None,
     query: Annotated[str | None, typer.Option(help="Find the pictures that fit this text best.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the CSV and the contact sheet.")] = Path("runs/apply"),
-    k: Annotated[int, typer.Option("-k", help="How many pictures a query shows.")] = 24,
+    min_precision: Annotated[
+        float | None, typer.Option(help="Label only what is right in this share, as certified in --labels RESULTS.")
+    ] = None,
 ) -> None:
     """Label pictures, or find the ones that fit a text."""
     from eval.apply import apply_model
 
-    print(apply_model(model, pictures, labels=labels, query=query, out=out, k=k))
+    print(apply_model(model, pictures, labels=labels, query=query, out=out, k=k, min_precision=min_precision))
+
+
+@app.command()
+def judge(
+    results: Annotated[Path, typer.Argument(help="Folder that `iconoclip eval` wrote.")],
+    more_sheets: Annotated[list[Path] | None, typer.Argument(metavar="[SHEET]...", show_default=False)] = None,
+    number: Annotated[int, typer.Option("--n", "-n", help="How many pairs to draw.")] = 200,
+    seed: Annotated[int, typer.Option(help="Seed of the draw and of the order.")] = 0,
+    sheets: Annotated[
+        list[Path] | None, typer.Option("--sheets", metavar="SHEET", help="Filled sheets of one or two experts.")
+    ] = None,
+) -> None:
+    """Write a blind sheet for experts, or take filled ones back: agreement, precision, a benchmark."""
+    from eval.judge import make_sheet, take_back
+
+    filled = [*(sheets or ()), *(more_sheets or ())]  # `--sheets a.xlsx b.xlsx`: an option takes one value each
+    if more_sheets and not sheets:
+        raise IconoclipError(f"{more_sheets[0]}: name filled sheets behind --sheets")
+    print(take_back(results, filled) if filled else make_sheet(results, number=number, seed=seed))
+
+
+@benchmark_app.command("new")
+def benchmark_new(
+    source: Annotated[
+        Path, typer.Argument(help="Folder of pictures (one folder a class), or a table that names them.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="YAML to write; default: benchmark.yaml beside the pictures.")
+    ] = None,
+    task: Annotated[str | None, typer.Option(help="classification, multilabel or retrieval, if not as seen.")] = None,
+    language: Annotated[str, typer.Option(help="Language of labels and captions where nothing says another.")] = "en",
+) -> None:
+    """Write the YAML of a benchmark from a folder with labels or captions."""
+    from eval.benchmark_new import new_benchmark
+
+    print(new_benchmark(source, out=out, task=task, language=language))
+
+
+@benchmark_app.command("validate")
+def benchmark_validate(
+    source: Annotated[
+        str, typer.Argument(help="YAML of `benchmark new`, a folder in CLIP_benchmark's layout, or a Hub URL.")
+    ],
+) -> None:
+    """Say what is wrong with a benchmark: classes, pictures, prompts, leaks between splits."""
+    from eval.benchmark_validate import validate_benchmark
+
+    verdict = validate_benchmark(source)
+    print(verdict.to_text())
+    if not verdict.is_right:
+        raise typer.Exit(2)
+
+
+@benchmark_app.command("export")
+def benchmark_export(
+    source: Annotated[str, typer.Argument(help="YAML of `benchmark new`, or what `validate` takes.")],
+    to: Annotated[str, typer.Option(help="clip_benchmark or hf.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; must not be there or be empty.")],
+) -> None:
+    """Write a benchmark so that clip_benchmark or `datasets` read it."""
+    from eval.export import export_benchmark
+
+    print(export_benchmark(source, to=to, out=out))
 
 
 @app.command()
@@ -205,7 +336,11 @@ def _config_class(verb: str) -> "type[Config]":
         from eval.config import EvalConfig
 
         return EvalConfig
-    raise ConfigError(f"verb: no command reads {verb!r} files yet; write one of prep, train, eval")
+    if verb == "benchmark":
+        from eval.benchmark_files import BenchmarkFile
+
+        return BenchmarkFile
+    raise ConfigError(f"verb: no command reads {verb!r} files; write one of prep, train, eval, benchmark")
 
 
 def _refuse_foreign_names() -> None:

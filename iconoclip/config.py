@@ -208,6 +208,8 @@ def _describe(error: ValidationError, model: type[BaseModel], where: str) -> str
         loc = tuple(part for part in problem["loc"] if not str(part).startswith("function-"))
         message = problem["msg"].removeprefix("Value error, ")
         shown = "" if problem["type"] == "missing" else f" (got {_short(problem['input'])})"
+        if isinstance(problem["input"], dict):  # a whole section: what was got stands in the file, perhaps with a key
+            shown = ""
         if problem["type"] == "extra_forbidden":
             message, shown = f"unknown key{_hint(model, loc)}", ""
         if problem["type"] == "string_type" and isinstance(problem["input"], int | float):

@@ -1,7 +1,8 @@
 """Encode pictures and texts to unit-norm float32 rows, the same whoever does the work.
 
 Batches are fixed by position: batch b is rows [b*B, (b+1)*B), the last one padded to B, so that a figure depends
-neither on how many processes shared the encoding nor on what else was in the last batch.
+neither on how many processes shared the encoding nor on what else was in the last batch. Several processes share them
+with :func:`own_batches` and :func:`join_batches`.
 """
 
 import io
@@ -24,18 +25,23 @@ def embed_texts(
     *,
     batch_size: int = BATCH_SIZE,
     device: torch.device | None = None,
+    batches: Sequence[int] | None = None,
+    after_batch: Callable[[], None] | None = None,
 ) -> np.ndarray:
-    """Return float32 [len(texts), D], rows of length 1."""
+    """Return float32 [len(texts), D], rows of length 1.
+
+    With ``batches`` only those are encoded, and their rows returned in that order. ``after_batch`` is called after
+    each; what it raises ends the work.
+    """
     place = device or _device(model)
 
     def encode(positions: list[int]) -> torch.Tensor:
         tokens = model.tokenizer([texts[position] for position in positions])
         return model.module.encode_text(tokens.to(place))
 
-    batches = (
-        (size, lambda positions=positions: encode(positions)) for size, positions in _plan(len(texts), batch_size)
-    )
-    return _embed(model, batches, place)
+    plan = _plan(len(texts), batch_size, batches)
+    encoded = ((size, lambda positions=positions: encode(positions)) for size, positions in plan)
+    return _embed(model, encoded, place, after_batch)
 
 
 def embed_images(
@@ -46,11 +52,13 @@ def embed_images(
     batch_size: int = BATCH_SIZE,
     device: torch.device | None = None,
     num_threads: int = 2,
+    batches: Sequence[int] | None = None,
+    after_batch: Callable[[], None] | None = None,
 ) -> np.ndarray:
     """Return float32 [num_images, D], rows of length 1.
 
     ``read_image(position)`` gives the encoded picture, e.g. ``shard_set.image_bytes``. The next batch is decoded
-    while the model works on this one.
+    while the model works on this one. ``batches`` and ``after_batch`` as in :func:`embed_texts`.
 
     Raises:
         ShardError: a picture cannot be decoded; names its position.
@@ -68,9 +76,9 @@ def embed_images(
             images += images[-1:] * (size - len(images))
             return model.module.encode_image(torch.stack(images).to(place))
 
-        def batches() -> Iterator[tuple[int, Callable[[], torch.Tensor]]]:
+        def encoded() -> Iterator[tuple[int, Callable[[], torch.Tensor]]]:
             ahead: list[tuple[int, list[Future[torch.Tensor]]]] = []
-            for size, positions in _plan(num_images, batch_size):
+            for size, positions in _plan(num_images, batch_size, batches):
                 ahead.append((size, [pool.submit(load, position) for position in positions[:size]]))
                 if len(ahead) == 2:
                     done, futures = ahead.pop(0)
@@ -78,7 +86,29 @@ def embed_images(
             for done, futures in ahead:
                 yield done, lambda futures=futures: encode(futures, batch_size)
 
-        return _embed(model, batches(), place)
+        return _embed(model, encoded(), place, after_batch)
+
+
+def own_batches(count: int, *, rank: int, world: int, batch_size: int = BATCH_SIZE) -> list[int]:
+    """Batches that one of ``world`` processes encodes; all have equally many, so the last one may come twice.
+
+    Example: 5 batches for 2 processes are 0, 2, 4 and 1, 3, 4.
+    """
+    last = -(-count // batch_size) - 1
+    rounds = -(-(last + 1) // world)
+    return [min(turn * world + rank, last) for turn in range(rounds)]
+
+
+def join_batches(parts: Sequence[np.ndarray], count: int, *, batch_size: int = BATCH_SIZE) -> np.ndarray:
+    """Rows of all batches in order, from what each process made of its :func:`own_batches`."""
+    joined = np.zeros((count, parts[0].shape[1]), dtype=np.float32)
+    for rank, rows in enumerate(parts):
+        start = 0
+        for batch in own_batches(count, rank=rank, world=len(parts), batch_size=batch_size):
+            first, size = batch * batch_size, min(batch_size, count - batch * batch_size)
+            joined[first : first + size] = rows[start : start + size]
+            start += size
+    return joined
 
 
 def decode_image(data: bytes, *, name: str) -> Image.Image:
@@ -93,15 +123,21 @@ def _device(model: Model) -> torch.device:
     return next(model.module.parameters()).device
 
 
-def _plan(count: int, batch_size: int) -> Iterator[tuple[int, list[int]]]:
+def _plan(count: int, batch_size: int, batches: Sequence[int] | None) -> Iterator[tuple[int, list[int]]]:
     """Yield (rows that count, positions) of each batch; the last batch repeats its last row up to ``batch_size``."""
-    for start in range(0, count, batch_size):
+    for batch in range(-(-count // batch_size)) if batches is None else batches:
+        start = batch * batch_size
         size = min(batch_size, count - start)
         positions = list(range(start, start + size))
         yield size, positions + positions[-1:] * (batch_size - size)
 
 
-def _embed(model: Model, batches: Iterator[tuple[int, Callable[[], torch.Tensor]]], device: torch.device) -> np.ndarray:
+def _embed(
+    model: Model,
+    batches: Iterator[tuple[int, Callable[[], torch.Tensor]]],
+    device: torch.device,
+    after_batch: Callable[[], None] | None,
+) -> np.ndarray:
     """Encode batch after batch in evaluation mode, in fp32.
 
     Raises:
@@ -112,10 +148,13 @@ def _embed(model: Model, batches: Iterator[tuple[int, Callable[[], torch.Tensor]
     model.module.to(device)
     rows = []
     try:
-        with torch.inference_mode():
+        # Not inference_mode: FSDP2 keeps the tensors that it makes in here and writes into them in training.
+        with torch.no_grad():
             for size, encode in batches:
                 features = encode()[:size].float()
                 rows.append(torch.nn.functional.normalize(features, dim=-1).cpu().numpy())
+                if after_batch is not None:
+                    after_batch()
     finally:
         model.module.train(was_training)
     embeddings_ND = np.concatenate(rows) if rows else np.zeros((0, 0), dtype=np.float32)

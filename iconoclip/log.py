@@ -18,5 +18,5 @@ def setup(*, verbose: bool = False) -> None:
     level = (logging.DEBUG if verbose else logging.INFO) if rank == 0 else logging.ERROR
     for name in ("iconoclip", "data_prep", "train", "eval"):
         logging.getLogger(name).setLevel(level)
-    for name in ("httpx", "codecarbon"):
+    for name in ("httpx", "httpx2", "httpcore", "httpcore2", "hpack", "codecarbon"):
         logging.getLogger(name).setLevel(logging.ERROR)

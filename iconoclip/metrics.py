@@ -1,12 +1,19 @@
 """Retrieval and classification figures as pure functions on arrays; no files, no models.
 
 ``hit_rate@k`` is what CLIP papers call R@k (is at least one right answer among the first k), ``recall@k`` is true
-recall (share of the right answers among the first k). Training and evaluation use these same functions.
+recall (share of the right answers among the first k). A query may have several right answers; ties always count
+against the model. Training and evaluation use these same functions.
 """
 
 import math
+from collections.abc import Sequence, Set
+from functools import lru_cache
 
 import numpy as np
+
+# Classes with fewer positives are taken many at a time, as one product of matrices of so many columns.
+_FEW_POSITIVES = 120
+_BLOCK_COLUMNS = 512
 
 
 def first_positive_ranks(similarity_QG: np.ndarray, positive_QG: np.ndarray) -> np.ndarray:
@@ -40,12 +47,55 @@ def recall_at_k(similarity_QG: np.ndarray, positive_QG: np.ndarray, k: int) -> n
 
     Example: similarity [[.9, .8, .7]], first and third right, k=2 gives 0.5.
     """
-    # Right answers are sorted behind wrong ones of the same similarity.
-    order_QG = np.lexsort((positive_QG, -similarity_QG), axis=1)
-    first_Qk = np.take_along_axis(positive_QG, order_QG[:, :k], axis=1)
+    first_Qk = _ranked(similarity_QG, positive_QG)[:, :k]
     num_positive_Q = positive_QG.sum(axis=1)
     with np.errstate(invalid="ignore"):
         return np.where(num_positive_Q > 0, first_Qk.sum(axis=1) / np.maximum(num_positive_Q, 1), np.nan)
+
+
+def reciprocal_ranks(ranks_Q: np.ndarray, num_gallery: int) -> np.ndarray:
+    """1 / rank of each query's best right answer, 0 without one; their mean is MRR.
+
+    ``ranks_Q`` are those of :func:`first_positive_ranks` over ``num_gallery`` answers.
+    """
+    return np.where(ranks_Q <= num_gallery, 1 / np.maximum(ranks_Q, 1), 0.0)
+
+
+def r_precisions(similarity_QG: np.ndarray, positive_QG: np.ndarray) -> np.ndarray:
+    """Share of right answers among each query's first R, R being how many right ones it has; NaN without any.
+
+    Example: right answers at ranks 1 and 4: R is 2, one of the first two is right, 0.5.
+    """
+    right_QG = _ranked(similarity_QG, positive_QG)
+    num_positive_Q = positive_QG.sum(axis=1)
+    within_QG = np.arange(right_QG.shape[1]) < num_positive_Q[:, None]
+    with np.errstate(invalid="ignore"):
+        return np.where(num_positive_Q > 0, (right_QG & within_QG).sum(axis=1) / num_positive_Q, np.nan)
+
+
+def average_precisions_at_r(similarity_QG: np.ndarray, positive_QG: np.ndarray) -> np.ndarray:
+    """Mean over the first R ranks of precision where the answer is right, else 0; their mean is mAP@R.
+
+    Musgrave, Belongie and Lim 2020 (arXiv 2003.08505), section 4. NaN for a query without right answers.
+    Example: right answers at ranks 1 and 4: (1/1 + 0) / 2 = 0.5; at 2 and 3: (0 + 1/2) / 2 = 0.25.
+    """
+    num_positive_Q = positive_QG.sum(axis=1)
+    precision_QG = _precision_where_right(_ranked(similarity_QG, positive_QG))
+    within_QG = np.arange(precision_QG.shape[1]) < num_positive_Q[:, None]
+    with np.errstate(invalid="ignore"):
+        return np.where(num_positive_Q > 0, (precision_QG * within_QG).sum(axis=1) / num_positive_Q, np.nan)
+
+
+def average_precisions(similarity_QG: np.ndarray, positive_QG: np.ndarray) -> np.ndarray:
+    """Non-interpolated average precision of each row's whole ranking, NaN without right answers.
+
+    Rows are queries, or classes when the matrix is transposed: scikit-learn's and trec_eval's where nothing ties.
+    Example: right answers at ranks 1 and 3: (1/1 + 2/3) / 2 = 5/6.
+    """
+    num_positive_Q = positive_QG.sum(axis=1)
+    precision_QG = _precision_where_right(_ranked(similarity_QG, positive_QG))
+    with np.errstate(invalid="ignore"):
+        return np.where(num_positive_Q > 0, precision_QG.sum(axis=1) / num_positive_Q, np.nan)
 
 
 def percentile_ranks(ranks_Q: np.ndarray, num_wrong_Q: np.ndarray) -> np.ndarray:
@@ -79,6 +129,33 @@ def chance_rank(num_wrong: int, num_positive: int) -> float:
     return 1 + num_wrong / (num_positive + 1)
 
 
+@lru_cache(maxsize=4096)
+def chance_reciprocal_rank(num_wrong: int, num_positive: int) -> float:
+    """Expected 1 / rank of the best right answer under a random order; 0 without right answers.
+
+    Example: 1 wrong, 1 right: (1 + 1/2) / 2 = 0.75.
+    """
+    if num_positive <= 0:
+        return 0.0
+    ranks = np.arange(1, num_wrong + 2)
+    all_wrong = np.cumprod((num_wrong - ranks + 1) / (num_wrong + num_positive - ranks + 1))
+    return float(((np.concatenate([[1.0], all_wrong[:-1]]) - all_wrong) / ranks).sum())
+
+
+@lru_cache(maxsize=4096)
+def chance_average_precision(num_gallery: int, num_positive: int, depth: int) -> float:
+    """Expected sum of precision where right, over the first ``depth`` random answers, divided by the right ones.
+
+    ``depth`` is ``num_gallery`` for average precision and ``num_positive`` for its cut at R.
+    """
+    if num_positive <= 0 or num_gallery <= 0:
+        return 0.0
+    ranks = np.arange(1, min(depth, num_gallery) + 1)
+    right = num_positive / num_gallery
+    also_right = (num_positive - 1) / (num_gallery - 1) if num_gallery > 1 else 0.0
+    return float((right * (1 + (ranks - 1) * also_right) / ranks).sum() / num_positive)
+
+
 def predict_classes(similarity_QC: np.ndarray, true_Q: np.ndarray) -> np.ndarray:
     """Nearest class of each query; a tie with the true class counts as lost.
 
@@ -94,3 +171,93 @@ def predict_classes(similarity_QC: np.ndarray, true_Q: np.ndarray) -> np.ndarray
 def mean_per_class_recall(true_Q: np.ndarray, correct_Q: np.ndarray) -> float:
     """Mean over the classes that occur in ``true_Q`` of the share found; for two classes the balanced accuracy."""
     return float(np.mean([correct_Q[true_Q == label].mean() for label in np.unique(true_Q)]))
+
+
+def macro_f1(true_Q: np.ndarray, predicted_Q: np.ndarray, weights_RQ: np.ndarray | None = None) -> np.ndarray:
+    """Mean over classes of F1, [R], over the classes that occur or are predicted; a prediction of -1 is of none.
+
+    ``weights_RQ`` says how often each query counts, one row a figure; without it there is one figure, [1].
+    Example: true 0 0 1, predicted 0 1 1: F1 is 2/3 for either class.
+    """
+    weights_RQ = np.ones((1, len(true_Q))) if weights_RQ is None else weights_RQ
+    classes = np.unique(np.concatenate([true_Q, predicted_Q[predicted_Q >= 0]]))
+    is_true_QC, is_predicted_QC = true_Q[:, None] == classes, predicted_Q[:, None] == classes
+    found_RC = weights_RQ @ (is_true_QC & is_predicted_QC)
+    either_RC = weights_RQ @ (is_true_QC.astype(np.int64) + is_predicted_QC)
+    f1_RC = 2 * found_RC / np.maximum(either_RC, 1e-300)
+    return f1_RC.sum(axis=1) / np.maximum((either_RC > 0).sum(axis=1), 1)
+
+
+def mean_average_precision(
+    score_QC: np.ndarray, positive_QC: np.ndarray, weights_RQ: np.ndarray | None = None
+) -> np.ndarray:
+    """Mean over classes of average precision, [R]; classes without a positive (in a draw) are left out, NaN if all.
+
+    A sample that counts w times is w tied samples, as scikit-learn's ``sample_weight`` has it.
+    """
+    weights_RQ = np.ones((1, len(score_QC))) if weights_RQ is None else weights_RQ
+    totals, counted = np.zeros(len(weights_RQ)), np.zeros(len(weights_RQ))
+    num_positive_C = positive_QC.sum(axis=0)
+    blocks = [[int(c)] for c in np.flatnonzero(num_positive_C >= _FEW_POSITIVES)]
+    width = _BLOCK_COLUMNS
+    for c in np.flatnonzero((num_positive_C > 0) & (num_positive_C < _FEW_POSITIVES)):
+        if width + num_positive_C[c] > _BLOCK_COLUMNS:
+            blocks.append([])
+            width = 0
+        blocks[-1].append(int(c))
+        width += num_positive_C[c]
+    for block in blocks:
+        found_RC = _weighted_precisions(score_QC[:, block], positive_QC[:, block], weights_RQ)
+        totals += np.nansum(found_RC, axis=1)
+        counted += np.isfinite(found_RC).sum(axis=1)
+    return np.where(counted > 0, totals / np.maximum(counted, 1), np.nan)
+
+
+def hierarchical_scores(
+    predicted: Sequence[Set[str]], true: Sequence[Set[str]]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Hierarchical precision, recall and F of each sample, [Q]; sets hold labels with all that is above them.
+
+    Kiritchenko, Matwin and Famili 2005; per sample. Nothing predicted has precision 0, nothing true is NaN.
+    Example: 25F23 predicted for 25G: shared 2, 25 of 2 25 25F 25F2 25F23 and of 2 25 25G: 2/5, 2/3, F 1/2.
+    """
+    shared = np.array([len(p & t) for p, t in zip(predicted, true, strict=True)], dtype=np.float64)
+    num_predicted = np.array([len(p) for p in predicted], dtype=np.float64)
+    num_true = np.array([len(t) for t in true], dtype=np.float64)
+    unknown = np.where(num_true > 0, 0.0, np.nan)
+    precision = shared / np.maximum(num_predicted, 1) + unknown
+    recall = shared / np.maximum(num_true, 1) + unknown
+    return precision, recall, 2 * shared / np.maximum(num_predicted + num_true, 1) + unknown
+
+
+def _ranked(similarity_QG: np.ndarray, positive_QG: np.ndarray) -> np.ndarray:
+    """Whether each row's answers are right, best first; right ones stand behind wrong ones of the same similarity."""
+    order_QG = np.lexsort((positive_QG, -similarity_QG), axis=1)
+    return np.take_along_axis(positive_QG, order_QG, axis=1)
+
+
+def _precision_where_right(right_QG: np.ndarray) -> np.ndarray:
+    """Precision at each rank that holds a right answer, 0 at the others."""
+    return np.cumsum(right_QG, axis=1) / np.arange(1, right_QG.shape[1] + 1) * right_QG
+
+
+def _weighted_precisions(score_QC: np.ndarray, positive_QC: np.ndarray, weights_RQ: np.ndarray) -> np.ndarray:
+    """Average precision of each class in each draw, [R, C], NaN where a draw has no positive; every class has some."""
+    class_K, place_K = np.nonzero(positive_QC.T)
+    own_K = score_QC[place_K, class_K]
+    order = np.lexsort((-own_K, class_K))
+    class_K, place_K, own_K = class_K[order], place_K[order], own_K[order]
+    starts = np.searchsorted(class_K, np.arange(score_QC.shape[1]))
+    weights_RK = weights_RQ[:, place_K]
+    sums_RK = np.cumsum(weights_RK, axis=1)
+    before_RC = np.concatenate([np.zeros((len(weights_RQ), 1)), sums_RK[:, starts[1:] - 1]], axis=1)
+    right_RK = sums_RK - before_RC[:, class_K]
+    if score_QC.shape[1] == 1:
+        order_Q = np.lexsort((positive_QC[:, 0], -score_QC[:, 0]))
+        seen_RK = np.cumsum(weights_RQ[:, order_Q], axis=1)[:, np.flatnonzero(positive_QC[order_Q, 0])]
+    else:
+        wrong_QK = (score_QC[:, class_K] >= own_K) & ~positive_QC[:, class_K]
+        seen_RK = weights_RQ @ wrong_QK.astype(weights_RQ.dtype) + right_RK
+    found_RC = np.add.reduceat(weights_RK * right_RK / np.maximum(seen_RK, 1e-300), starts, axis=1)
+    total_RC = np.add.reduceat(weights_RK, starts, axis=1)
+    return np.where(total_RC > 0, found_RC / np.maximum(total_RC, 1e-300), np.nan)

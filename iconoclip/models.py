@@ -104,10 +104,11 @@ def load(name: str, *, weights: str | None = None, seed: int = 0) -> Model:
     return _load_builtin(architecture, tag, name=name, seed=seed)
 
 
-def save(model: Model, folder: Path) -> None:
+def save(model: Model, folder: Path, *, state: dict[str, torch.Tensor] | None = None) -> None:
     """Write ``folder`` so that ``local-dir:folder`` opens it, here and in open_clip: weights last.
 
-    A text tower from transformers gets its own ``text/config.json``, which :func:`load` uses without a network.
+    ``state`` takes the place of the module's own weights (adapters merged, an average). A text tower from transformers
+    gets its own ``text/config.json``, which :func:`load` uses without a network.
     """
     folder.mkdir(parents=True, exist_ok=True)
     config = copy.deepcopy(model.config)
@@ -127,7 +128,7 @@ def save(model: Model, folder: Path) -> None:
         if key in keep
     }
     write_json(folder / CONFIG_NAME, config)
-    save_state(model.module.state_dict(), folder / WEIGHTS_NAME)
+    save_state(model.module.state_dict() if state is None else state, folder / WEIGHTS_NAME)
 
 
 def save_state(state: dict[str, torch.Tensor], path: Path) -> None:

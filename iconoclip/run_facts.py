@@ -144,12 +144,20 @@ def card_facts(
         start_results=tuple(row for row in rows if row["weights_sha256"] != weights_sha256),
         energy_kwh=kwh,
         emissions_g=None if kwh is None else kwh * g_per_kwh,
-        energy_method=str(run.get("energy_method", "")),
+        energy_method=energy_method(run),
         country=country,
         g_per_kwh=g_per_kwh,
         contact=contacts[0] if contacts else "",
         software={**software(), **(run.get("software") or {})},
     )
+
+
+def energy_method(run: dict[str, Any]) -> str:
+    """How the energy of a run came about: measured or estimated, how much of it by which meters; "" if not known."""
+    method, kwh, metered = str(run.get("energy_method") or ""), run.get("kwh") or 0.0, run.get("kwh_metered") or 0.0
+    share = f"{metered / kwh:.0%} of it metered".replace("%", " %") if kwh and metered and metered < kwh else ""
+    words = "; ".join(part for part in (share, str(run.get("energy_detail") or "")) if part)
+    return f"{method}: {words}" if method and words else method
 
 
 def grid() -> tuple[str, float]:

@@ -9,7 +9,7 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -164,10 +164,22 @@ def ledger_name(split: str) -> str:
     return f"{split.replace('/', '-')}-00000.parquet"
 
 
-def write_ledger(root: Path, split: str, placed: Sequence[Placed], records: Sequence[Record]) -> None:
-    """Write a split's ledger: a row per kept record, with where it lies and the whole record."""
+def write_ledger(
+    root: Path,
+    split: str,
+    placed: Sequence[Placed],
+    records: Sequence[Record],
+    *,
+    columns: Mapping[str, Sequence[str]] | None = None,
+) -> None:
+    """Write a split's ledger: a row per kept record, with where it lies and the whole record.
+
+    ``columns`` are further texts about the records, in the same order.
+    """
     rows = [{**asdict(place), **record.to_dict()} for place, record in zip(placed, records, strict=True)]
     table = pa.Table.from_pylist(rows, schema=_ledger_schema())
+    for name, values in (columns or {}).items():
+        table = table.append_column(name, pa.array(values, pa.string()))
     with atomic_path(root / "ledger" / ledger_name(split)) as temporary:
         pq.write_table(table, temporary)
 

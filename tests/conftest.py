@@ -8,13 +8,20 @@ names the marker.
 import csv
 import io
 import json
+import multiprocessing
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from ranks import Crew
+    from servers.iipimage import Programs
+    from servers.slurm import Slurm
 
 # Before torch, datasets and huggingface_hub are imported, and inherited by every process that a test starts.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -30,6 +37,7 @@ _CACHE = Path(tempfile.mkdtemp(prefix="iconoclip-tests-"))
 os.environ["XDG_CACHE_HOME"] = str(_CACHE)
 os.environ["HF_HOME"] = str(_CACHE / "huggingface")
 os.environ["MPLCONFIGDIR"] = str(_CACHE / "matplotlib")
+os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(_CACHE / "inductor")
 for _secret in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "WANDB_API_KEY"):
     os.environ.pop(_secret, None)
 
@@ -60,6 +68,8 @@ def pytest_configure(config: pytest.Config) -> None:
     unknown = _required() - {"real", "services", "browser", "peers"}
     if unknown:
         raise pytest.UsageError(f"ICONOCLIP_REQUIRE: unknown {', '.join(sorted(unknown))}")
+    # Workers of loaders and ranks of runs are forked from one process that has imported what they need.
+    multiprocessing.get_context("forkserver").set_forkserver_preload(["torch", "open_clip", "train.loop"])
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -111,12 +121,38 @@ def peers() -> Path:
 
 
 @pytest.fixture(scope="session")
-def slurm() -> str:
-    """Path of ``sbatch``, on a machine where a cluster answers."""
-    found = shutil.which("sbatch")
-    if not found:
-        _missing("services", "no sbatch; `make services` installs Slurm on Debian")
-    return str(found)
+def slurm() -> Iterator["Slurm"]:
+    """A Slurm of two nodes on this machine, started once; see ``servers/slurm.py``."""
+    from servers.slurm import Slurm, find_programs
+
+    programs = find_programs()
+    if programs is None:
+        _missing("services", "no Slurm or no munge; `make services` installs them on Debian")
+    assert programs is not None
+    with Slurm(programs) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def iipimage() -> "Programs":
+    """Where lighttpd and Debian's iipimage are, for ``servers.iipimage.IipImage``."""
+    from servers.iipimage import find_programs
+
+    found = find_programs()
+    if found is None:
+        _missing("services", "no iipimage-server or no lighttpd; `make services` installs them on Debian")
+    assert found is not None
+    return found
+
+
+@pytest.fixture(scope="session")
+def crew() -> Iterator["Crew"]:
+    """Four processes that play the ranks of a distributed run; see ``ranks.py``."""
+    from ranks import Crew
+
+    members = Crew()
+    yield members
+    members.close()
 
 
 @pytest.fixture(scope="session")
@@ -155,16 +191,22 @@ def make_record() -> Callable[..., "object"]:
 
 
 @pytest.fixture
-def make_shards(tmp_path: Path) -> Callable[..., Path]:
-    """``make_shards(root, num_records=24, eval_collections=("saints",), max_per_shard=1000)`` -> root of a shard set.
+def make_shards(tmp_path: Path, write_shards: Callable[..., Path]) -> Callable[..., Path]:
+    """Like ``write_shards``, by default into ``shards`` of the test's own folder."""
+    return lambda root=None, **options: write_shards(root or tmp_path / "shards", **options)
+
+
+@pytest.fixture(scope="session")
+def write_shards() -> Callable[..., Path]:
+    """``write_shards(root, num_records=24, eval_collections=("saints",), max_per_shard=1000)`` -> root of a shard set.
 
     Records alternate between two collections and three languages; two views make a work and stay in one split. Of
     every ten works six are in train, two in val and two in test. ``eval_collections`` adds ``eval/<name>`` splits whose
     captions are labels.
     """
 
-    def make(
-        root: Path | None = None,
+    def write(
+        root: Path,
         *,
         num_records: int = 24,
         splits: Sequence[str] = ("train", "val", "test"),
@@ -172,11 +214,35 @@ def make_shards(tmp_path: Path) -> Callable[..., Path]:
         max_per_shard: int = 1000,
         name: str = "toy",
     ) -> Path:
-        root = root or tmp_path / "shards"
         _write_set(root, num_records, tuple(splits), tuple(eval_collections), max_per_shard, name)
         return root
 
-    return make
+    return write
+
+
+@pytest.fixture
+def write_config(tmp_path: Path, make_shards: Callable[..., Path], tiny_model_dir: Path) -> Callable[..., Path]:
+    """``write_config(out, **changes)`` -> a configuration of a run of 12 steps on 40 records, 7 of 8 pairs an epoch."""
+    root = make_shards(num_records=40)
+
+    def write(out: str = "run", **changes: object) -> Path:
+        data: dict[str, object] = {
+            "verb": "train",
+            "out": str(tmp_path / out),
+            "model": f"{tiny_model_dir}:random",
+            "data": str(root),
+            "batch_size": 8,
+            "samples": 96,
+            "loss": "softmax",
+            "optim": {"lr": 1e-3},
+            "checkpoint": {"every": 4},
+            "log": {"every": 1},
+        }
+        path = tmp_path / f"{out}.yaml"
+        path.write_text(json.dumps({k: v for k, v in (data | changes).items() if v is not None}))
+        return path
+
+    return write
 
 
 def _model_dir(folder: Path, kind: str) -> Path:

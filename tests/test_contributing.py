@@ -8,6 +8,13 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from servers.http import Request, Response
+from servers.replay import ReplayWorld, draw_picture, file_answer
+
+from data_prep.config import PrepConfig
+from data_prep.pipeline import run_prep
+from data_prep.sources.base import Surroundings
+from iconoclip.shards import open_shards, splits
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -45,7 +52,7 @@ def test_source_yields_records_with_pictures_and_reasons(
     source = example("data_prep/sources/slide_list.py").SlideList(
         list="slides.txt", institution="Our Archive", language="de"
     )
-    first, second = source.harvest(name="slides", root=tmp_path).items
+    first, second = source.harvest("slides", Surroundings(tmp_path)).items
     assert first.picture.read() == make_jpeg(1)
     assert (first.record.captions[0].text, first.drop) == ("Ein Schiff", None)
     assert second.drop.reason == "caption_empty"
@@ -78,3 +85,35 @@ def test_benchmark_prepares_its_task(example: Callable[[str], ModuleType], make_
     prepared = benchmark.prepare(EvalData(make_shards(num_records=60)))
     assert len(prepared.pictures) > 0
     assert prepared.tasks[0].name == "image_to_image"
+
+
+@pytest.mark.real
+def test_an_institution_needs_no_python(shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    profile = tmp_path / "wellcome.yaml"
+    [example] = re.findall(r"```yaml\n(# configs/prep/wellcome.*?)```", text, re.S)
+    profile.write_text(example, encoding="utf-8")
+    answers = shared_data / "responses" / "iiif" / "presentation3"
+    collection = next((answers / "collections").glob("iiif.wellcomecollection.org__*"))
+    manifest = next((answers / "manifests").glob("iiif.wellcomecollection.org__*"))
+
+    def answer(request: Request) -> Response:
+        if "/collections/" in request.path:
+            return file_answer(collection, "application/json")
+        if request.path == "/presentation/b29011577":
+            return file_answer(manifest, "application/json")
+        return draw_picture(request, full=(2569, 3543)) if "/image/" in request.path else Response(404)
+
+    overrides = [f"out={tmp_path / 'out'}", "fetch.contact=a@b.example", "image.max_px=64", "workers=1", "split.test=0",
+                 "split.val=0", "fetch.hosts={}", "fetch.default.requests_per_s=null",
+                 "split.allow_one_sided=[genre, en]"]  # fmt: skip
+    with ReplayWorld({"iiif.wellcomecollection.org": answer}, tmp_path) as world:
+        world.enter(monkeypatch)
+        summary = run_prep(PrepConfig.load(profile, overrides))
+    assert (summary.kept_for_training, summary.rejected) == (20, {"fetch_failed": 3})
+    [record, *_] = [
+        each for split in splits(tmp_path / "out") for each in open_shards(tmp_path / "out", split).records()
+    ]
+    assert record.captions[0].text == "Wunder der Vererbung"
+    assert record.rights_class == "open_conditions"
+    assert world.strays == []

@@ -200,7 +200,7 @@ def test_robots_txt_is_obeyed_before_anything_is_asked(tmp_path: Path) -> None:
 def test_a_host_whose_robots_txt_fails_is_not_asked(tmp_path: Path) -> None:
     pages = {"/robots.txt": Response(500), "/a.jpg": Response(body=PICTURE)}
     (answer,), server = serve(pages, "/a.jpg", folder=tmp_path)
-    assert failed(answer).text.startswith("robots: robots.txt could not be read")
+    assert failed(answer).text.startswith("connect: robots.txt could not be read")
     assert server.paths() == []
     (answer,), _ = serve(pages | {"/robots.txt": Response(200)}, "/a.jpg", folder=tmp_path)
     assert isinstance(answer, Fetched)  # the next run looks again
@@ -484,7 +484,9 @@ def test_sigkill_loses_nothing_and_repeats_only_what_was_in_flight(tmp_path: Pat
     asked = asyncio.run(work())
     repeated = len(asked) - len(set(asked))
     assert len(set(asked)) == 80
-    assert repeated <= 4
+    assert (
+        repeated <= 2 * 4
+    )  # a request is in flight until its answer is stored: four at the host, four on their way in
     assert not list((tmp_path / "partial").iterdir())
 
 

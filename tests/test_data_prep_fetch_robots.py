@@ -52,12 +52,12 @@ def test_lines_for_ai_crawlers_are_noted_and_obeyed_where_the_configuration_says
         obey(signals, Obedience(ai_tokens="obey"), is_picture=True)
 
 
-@pytest.mark.parametrize("state", ["disallowed", "unreachable"])
-def test_a_disallowed_or_unreadable_host_is_not_asked_unless_overridden(state: str) -> None:
+@pytest.mark.parametrize(("state", "reason"), [("disallowed", FailReason.ROBOTS), ("unreachable", FailReason.CONNECT)])
+def test_a_disallowed_or_unreadable_host_is_not_asked_unless_overridden(state: str, reason: FailReason) -> None:
     signals = Signals(robots=state)
     with pytest.raises(FetchError) as caught:
         obey(signals, Obedience(), is_picture=False)
-    assert caught.value.reason is FailReason.ROBOTS
+    assert caught.value.reason is reason
     assert caught.value.signals == signals
     assert obey(signals, Obedience(robots="log"), is_picture=False).overridden == ("robots",)
 

@@ -151,3 +151,20 @@ def test_names_are_found_however_they_are_composed(tmp_path):
     (tmp_path / "sub" / "Ba\u0308r.jpg").write_bytes(b"bear")  # as macOS exports it
     assert LocalPicture(str(tmp_path.resolve()), f"{tmp_path}/sub/B\u00e4r.jpg").read() == b"bear"
     assert LocalPicture(str(tmp_path.resolve()), f"{tmp_path}/sub\\Ba\u0308r.jpg").read() == b"bear"
+
+
+@pytest.mark.parametrize("size", [(1501, 1103), (1499, 875), (1203, 1800), (3001, 2003)])
+def test_fast_shrinking_lies_near_lanczos_over_all_pixels(size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(7)
+    width, height = size
+    lines = np.sin(np.arange(width)[None, :] * 600 / width) * np.sin(
+        np.arange(height)[:, None] * 450 / height
+    )  # a hatching
+    grain = rng.normal(0, 4, (height, width))
+    grey = np.clip(128 + 90 * lines + grain, 0, 255).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(grey).convert("RGB").save(buffer, "JPEG", quality=92)
+    got = normalise_picture(buffer.getvalue(), max_px=512, quality=90, max_source_px=10**8).image
+    full = Image.open(io.BytesIO(buffer.getvalue())).convert("RGB").resize(got.size, Image.Resampling.LANCZOS)
+    error = np.asarray(got, float) - np.asarray(full, float)
+    assert 10 * np.log10(255**2 / np.mean(error**2)) > 30  # 25 dB where the picture is shifted by half a pixel

@@ -4,7 +4,8 @@ import pytest
 
 from data_prep.captions import clean_text, default_caption, is_empty_of_meaning
 from data_prep.dates import read_years
-from data_prep.mapping import CaptionRule, ListRule, RowRule, TextRule, check_columns
+from data_prep.mapping import CaptionRule, RowRule, TextRule, check_columns, fill
+from data_prep.sources.local import LocalSource
 from iconoclip.errors import SourceError
 from iconoclip.languages import language_code, language_name
 from iconoclip.records import Caption
@@ -27,7 +28,7 @@ def test_a_rule_makes_one_text(rule, text):
 
 
 def test_a_list_is_cut_at_its_separator_each_value_once():
-    assert ListRule(value="{subject}", split=" ; ").texts(CELLS) == ("a", "b")
+    assert TextRule(value="{subject}", split=" ; ").texts(CELLS) == ("a", "b")
 
 
 def test_missing_columns_and_constants_that_look_like_columns_are_named():
@@ -45,6 +46,101 @@ def test_a_row_rule_searches_its_text():
 def test_a_caption_names_the_columns_it_comes_from():
     assert CaptionRule(value="{title}, {date}").source_name == "title,date"
     assert CaptionRule(value="{title}", source="label").source_name == "label"
+
+
+LISTS = {
+    "creator": ["Dürer, Albrecht (1471-1528). Dessinateur", "Manuel, Henri. Graveur. Imprimeur", "Degas. Graveur"],
+    "titles": [{"text": "Kaart", "lang": "dut"}, {"text": "Map", "lang": "eng"}, {"text": "", "lang": "fre"}],
+    "names": "Rome; Paris",
+    "sizes": {"height": 12},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("rule", "texts"), [
+    # each value is found, cut and replaced by itself
+    (TextRule(value="{creator}", find="^(.*[)]|.*?)[.] "), ("Dürer, Albrecht (1471-1528)", "Manuel, Henri", "Degas")),
+    (TextRule(value="{creator}", find="([A-Z][a-z]+)$"), ("Dessinateur", "Imprimeur", "Graveur")),
+    (TextRule(value="{creator}", replace={"^.*$": "x"}), ("x",)),  # each once
+    (TextRule(value="{titles.text}"), ("Kaart", "Map")),
+    (TextRule(value="{titles[lang=eng].text}"), ("Map",)),
+    (TextRule(value="by {creator[0]}", cut=(" [(].*",)), ("by Dürer, Albrecht",)),
+    (TextRule(value="of {titles.text}"), ("of Kaart; Map",)),  # in a template they are joined
+    (TextRule(value="{.text} ({.lang})", each="titles"), ("Kaart (dut)", "Map (eng)", "(fre)")),
+    (TextRule(value="{.text}, {names}", each="titles"), ("Kaart, Rome; Paris", "Map, Rome; Paris", ", Rome; Paris")),
+    (TextRule(value="{names}", split=";", cut=("^R",)), ("ome", "Paris")),
+    (TextRule(value="{titles.text}", joined=", "), ("Kaart, Map",)),
+    (TextRule(value="{titles[lang=xx].text}", joined=", "), ()),
+    (TextRule(value="{missing?}"), ()),
+])  # fmt: skip
+def test_a_rule_makes_several_texts(rule, texts):
+    assert rule.texts(LISTS) == texts
+    assert rule.text(LISTS) == "; ".join(texts)
+
+
+def test_a_text_knows_the_value_it_was_made_from():
+    rule = CaptionRule(value="{titles.text}", lang="nl")
+    assert [text for text, _ in rule.values(LISTS)] == ["Kaart", "Map"]
+    rule = CaptionRule(value="{.text}", each="titles", lang="{.lang}")
+    assert [(text, fill(rule.lang, LISTS, start)) for text, start in rule.values(LISTS)] == [
+        ("Kaart", "dut"), ("Map", "eng"),
+    ]  # fmt: skip
+    assert rule.source_name == "titles.text"
+    assert CaptionRule(value="{.}", each="names").source_name == "names"
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("{title", r"'\{title' has a '\{' that is not closed"),
+        ("{title} {date", "not closed"),
+        ("title}", "a '}' that closes nothing"),
+        ("{}", "names nothing in it"),
+    ],
+)
+@pytest.mark.parametrize("rule", [TextRule, CaptionRule, RowRule])
+def test_braces_that_do_not_pair_are_errors(rule, value, message):
+    with pytest.raises(ValueError, match=message):
+        rule(value=value, match="x") if rule is RowRule else rule(value=value)
+
+
+def test_each_is_a_path_without_braces():
+    with pytest.raises(ValueError, match="write it bare"):
+        TextRule(value="{.}", each="{titles}")
+    with pytest.raises(ValueError, match="cannot be read"):
+        TextRule(value="{.}", each="titles[")
+
+
+def test_unclosed_braces_name_the_rule():
+    data = {"kind": "local", "folder": "x", "institution": "A", "language": "en", "use": "evaluate",
+            "captions": ["{a}", {"value": "{b", "lang": "{c"}]}  # fmt: skip
+    with pytest.raises(ValueError, match=r"(?s)captions.1.value.*'\{b'.*captions.1.lang.*'\{c'"):
+        LocalSource.model_validate(data)
+
+
+@pytest.mark.parametrize(("value", "message"), [
+    ("{title.text}", "no column 'title.text'; did you mean 'titles.text'"),
+    ("{titels.text}", "did you mean 'titles.text'"),
+    ("{titles[lang=fr].text}", r"no row has 'titles\[lang=fr\].text', though 'titles.text' is there"),
+    ("{sizes}", "'sizes' is an object, no text; write one of sizes.height"),
+    ("{titles}", "write one of titles.text, titles.lang"),
+    ("{names[}", r"did you mean 'names'\? \('names\[' cannot be read from '\[' on\)"),
+    ("{.text}", "there is no `each`"),
+])  # fmt: skip
+def test_paths_that_no_row_has_name_the_nearest(value, message):
+    with pytest.raises(SourceError, match=message):
+        check_columns({"title": TextRule(value=value)}, ["creator"], where="a.json", rows=[{"creator": []}, LISTS])
+
+
+def test_paths_that_some_row_has_or_that_may_be_missing_are_right():
+    rules = {
+        "a": TextRule(value="{titles[1].text} {missing?}"),
+        "b": TextRule(value="{.lang?} {.text}", each="titles"),
+        "c": RowRule(value="{.text} {.absent?}", match="x"),
+        "d": TextRule(value="{empty column}"),
+    }
+    check_columns(rules, ["empty column"], where="a.json", rows=[{"empty column": ""}, LISTS], each="titles")
+    with pytest.raises(SourceError, match=r"d[.]each: no column 'titels'; did you mean 'titles'"):
+        check_columns({"d": TextRule(value="x", each="titels")}, [], where="a.json", rows=[LISTS])
 
 
 @pytest.mark.parametrize(("text", "clean"), [

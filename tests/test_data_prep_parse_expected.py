@@ -295,7 +295,7 @@ EXPECTED: dict[str, dict] = {
         "first_iconclass": ("23D42", "57A9", "92C47", "92B57"),
         "institution": "Galleria degli Uffizi",
         "rights_class_of_image": "restricted",
-        "types": ["painting (visual work)"],
+        "types": ["Gemälde"],  # the record is catalogued in German, the English label stands beside it
     },
     "lido-examples__minimaldatensatz.xml": {
         "id": "DE-MUS-059918/dc00018494",

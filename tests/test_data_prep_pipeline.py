@@ -15,8 +15,8 @@ from PIL import Image
 
 from data_prep import pipeline
 from data_prep.config import PrepConfig
+from data_prep.local_files import PICTURE_SUFFIXES
 from data_prep.pipeline import run_prep
-from data_prep.sources.local import PICTURE_SUFFIXES
 from iconoclip.errors import IconoclipError, SourceError
 from iconoclip.files import sha256_file
 from iconoclip.records import fold_of

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from openpyxl import Workbook
 
-from data_prep.tables import read_table
+from data_prep.tables import TableRules, open_table, read_table
 from iconoclip.errors import SourceError
 
 # Strings that careless readers turn into numbers, booleans or dates.
@@ -40,6 +40,95 @@ def test_latin_1_is_refused_with_its_line_and_read_when_stated(tmp_path):
     with pytest.raises(SourceError, match=r"line 3: byte 0xc9 is not utf-8; add `encoding: cp1252`"):
         read_table(path)
     assert rows(path, encoding="cp1252")[1][1] == {"id": "2", "title": "Été"}
+
+
+@pytest.mark.parametrize(("content", "advice"), [
+    ("titre\nÉté à Nîmes, « vue »\n".encode("cp1252"), "add `encoding: cp1252` to the table"),
+    ("titre\nÉté à Nîmes, « vue »\n".encode("mac_roman"), "add `encoding: mac_roman`"),
+    ("titre\nété à Nîmes\n".encode("cp850"), "it is damaged, or of an encoding"),
+    ("titre\nÉté à Nîmes\n".encode("utf-16-le"), "add `encoding: utf-16-le`"),
+    ("titre\nÉté à Nîmes\nvué\n".encode().replace(b"vu\xc3", b"vu"), "the rest of the file is UTF-8, so this line"),
+    (b"titre\nPa\xffmela\nPlate \x9d1\n", "it is damaged, or of an encoding"),
+    (b"titre\nPa\xffmela\n", "it is damaged, or of an encoding"),
+    (b"titre\n\x89PNG\r\n\x1a\n\x00\x00\xff\xfe\x80" + bytes(range(1, 256)) * 9, "it is no text"),
+    ("titre\nВид города\n".encode("koi8-r"), "it is damaged, or of an encoding"),
+])  # fmt: skip
+def test_an_encoding_is_advised_only_where_the_file_reads_like_it(tmp_path, content, advice):
+    path = tmp_path / "a.csv"
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match=advice):
+        read_table(path)
+
+
+def test_a_header_may_stand_lower_be_wrong_or_be_missing(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text('"Inventory, 2020"\n\nid;title\n1;"a; b"\n')
+    with pytest.raises(SourceError, match="no such file"):
+        open_table(tmp_path, TableRules(table="b.csv"))
+    table = open_table(tmp_path, TableRules(table="a.csv", header=3))
+    assert (table.columns, table.rows[0].cells) == (["id", "title"], {"id": "1", "title": "a; b"})
+    path.write_text("ARK,Title,View\nb1;Map;1;2,3\n")
+    rules = TableRules(table="a.csv", delimiter=";", columns=("ark", "title", "view", "zones"))
+    assert open_table(tmp_path, rules).rows[0].cells == {"ark": "b1", "title": "Map", "view": "1", "zones": "2,3"}
+    path.write_text("b1\tMap\nb2\tPlan\n")
+    rules = TableRules(table="a.csv", delimiter="\t", header=0)
+    assert [row.cells for row in open_table(tmp_path, rules).rows] == [
+        {"column 1": "b1", "column 2": "Map"}, {"column 1": "b2", "column 2": "Plan"},
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match="each column needs a name of its own; see 'a'"):
+        TableRules(columns=("a", "a"))
+
+
+def test_options_of_another_kind_of_table_are_errors(tmp_path):
+    (tmp_path / "a.csv").write_text("a\n1\n")
+    with pytest.raises(SourceError, match=r"records, sheet is not for .csv files; leave it out"):
+        open_table(tmp_path, TableRules(table="a.csv", records="x", sheet="y"))
+
+
+def test_the_list_in_a_json_file_is_found_by_its_path(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"response": {"docs": [{"id": 1}, {"id": 2}]}, "images": [], "documents": [{"id": 3}]}))
+    assert [
+        row.cells["id"] for row in open_table(tmp_path, TableRules(table="a.json", records="response.docs")).rows
+    ] == [1, 2]
+    assert open_table(tmp_path, TableRules(table="a.json", records=".")).columns == ["response", "images", "documents"]
+    with pytest.raises(SourceError, match=r"nothing at `records: document`; did you mean 'documents'"):
+        open_table(tmp_path, TableRules(table="a.json", records="document"))
+    with pytest.raises(SourceError, match=r"say which holds the rows: `records: images or documents`"):
+        open_table(tmp_path, TableRules(table="a.json"))
+
+
+def test_many_files_are_one_table_and_a_broken_one_is_one_bad_row(tmp_path):
+    folder = tmp_path / "oai"
+    folder.mkdir()
+    for name, text in (("b", '{"t": 2}'), ("a", '{"t": 1, "stem": "own"}'), ("c", "{")):
+        (folder / f"{name}.json").write_text(text)
+    table = open_table(tmp_path, TableRules(table="oai/*.json", records="."))
+    assert table.columns == ["t", "stem", "file"]
+    assert [row.cells for row in table.rows[:2]] == [
+        {"t": 1, "stem": "own", "file": "a.json"}, {"t": 2, "stem": "b", "file": "b.json"},
+    ]  # fmt: skip
+    assert [row.place for row in table.rows] == ["oai/a.json, row 1", "oai/b.json, row 1", "oai/c.json, row 1"]
+    assert "not JSON" in table.rows[2].problem
+    with pytest.raises(SourceError, match="no file fits this pattern"):
+        open_table(tmp_path, TableRules(table="oai/*.csv"))
+    with pytest.raises(SourceError, match=r"c.json: not JSON"):
+        open_table(tmp_path, TableRules(table="oai/[c].json"))
+
+
+def test_objects_too_deep_are_one_bad_row(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"a": ' + "[" * 500 + "]" * 500 + '}\n{"a": 1}\n')
+    assert [bool(row.problem) for row in open_table(tmp_path, TableRules(table="a.jsonl")).rows] == [True, False]
+
+
+def test_a_parquet_schema_names_what_is_empty_in_every_row(tmp_path):
+    kind = pa.list_(pa.struct([("text", pa.string()), ("lang", pa.string())]))
+    maps = pa.map_(pa.string(), pa.string())
+    rows = {"titles": pa.array([None, []], kind), "m": pa.array([[("nl", "Kaart")], None], maps)}
+    pq.write_table(pa.table(rows), tmp_path / "a.parquet")
+    table = open_table(tmp_path, TableRules(table="a.parquet"))
+    assert table.columns == ["titles", "titles.text", "titles.lang", "m"]
+    assert table.rows[0].cells["m"] == {"nl": "Kaart"}
 
 
 def test_rows_with_too_few_or_too_many_cells_are_marked_not_lost(tmp_path):

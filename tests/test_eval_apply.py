@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eval.apply import apply_model, embed_prompts, softmax, write_csv
+from eval.apply import apply_model
+from eval.apply_encoded import embed_prompts, softmax, write_csv
 from eval.apply_labels import read_labels
 from eval.apply_pictures import open_pictures, upright_rgb
 from iconoclip import embed, models

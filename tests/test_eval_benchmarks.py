@@ -92,7 +92,8 @@ def test_saints_refuse_models_that_never_saw_pretraining(labelled):
     )
     assert set(ready.refuses) == {"random", "trained_from_random"}
     assert "needs pretrained weights" in ready.refuses["random"]
-    label, description = ready.tasks
+    label, description, *swapped = ready.tasks
+    assert [task.name for task in swapped] == ["swapped_en", "swapped_de", "swapped_fr"]
     assert [label.classes[c] for c in label.labels] == ["St. Jerome", "Mary Magdalene", "St. Peter"]
     assert any("lion" in prompt for prompt in description.class_prompts[description.classes.index("St. Jerome")])
 

@@ -1,8 +1,13 @@
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import pytest
 
-from eval.results import BASELINE, Context, Evaluated, evaluate_task
+from eval.results import BASELINE, MCNEMAR, PERMUTATION, TEST, Context, Evaluated, evaluate_task
+from eval.statistics import proportion_interval
 from eval.tasks.base import Measure, Queries, Scores
+from iconoclip.metrics import macro_f1
 
 CONTEXT = Context("bench", "rev", "task", None, "en", {"a": "1" * 64, "b": "2" * 64}, 0, 400, "iconoclip", "now")
 
@@ -124,3 +129,61 @@ def test_none_right_is_no_certain_zero_and_no_certain_loss():
     assert row.ci_high == pytest.approx(0.06, abs=0.012)
     assert found.comparisons[0].p > 0.3
     assert found.comparisons[0].ci_high > 0
+
+
+def test_a_share_of_independent_queries_has_wilsons_interval():
+    row = _evaluate({"a": _scores([1.0] * 45 + [0.0] * 15)}).results[0]
+    wilson = proportion_interval(45, 60)
+    assert (row.ci_low, row.ci_high) == (wilson.low, wilson.high)
+    # Two pictures a work are no independent queries.
+    by_work = _evaluate({"a": _scores([1.0] * 45 + [0.0] * 15, works=[f"w{i // 2}" for i in range(60)])}).results[0]
+    assert by_work.ci_low != wilson.low
+
+
+def test_the_test_that_is_asked_for_is_named_and_others_stand_in_where_it_is_not_defined():
+    a, b = [1.0, 0.0] * 30, [1.0] * 55 + [0.0] * 5
+
+    def found(test, **more) -> tuple[str, float]:
+        into = Evaluated()
+        scores = {"a": _scores(a, **more), "b": _scores(b, **more)}
+        evaluate_task(scores, replace(CONTEXT, test=test), into)
+        return into.comparisons[0].test, into.comparisons[0].p
+
+    # 2 right only by a, 27 only by b: 2 (1 + 29 + 406) / 2^29.
+    assert found("bootstrap")[0] == TEST
+    assert found("mcnemar") == (MCNEMAR, pytest.approx(872 / 2**29))
+    assert found("permutation")[0] == PERMUTATION
+    # Works of two pictures are no independent queries: McNemar gives way to permuting works.
+    assert found("mcnemar", works=[f"w{i // 2}" for i in range(60)])[0] == PERMUTATION
+    assert found("permutation", combine="median")[0] == TEST
+
+
+def test_figures_that_are_no_means_are_drawn_from_the_same_works():
+    true = np.repeat([0, 1, 2], 20)
+    good, bad = true.copy(), np.roll(true, 20)
+    bad[:50] = true[:50]
+    bad[50:] = 0
+
+    def scores(predicted: np.ndarray) -> Scores:
+        return _scores(
+            np.zeros(60), metric="macro_f1", pooled=partial(macro_f1, true, predicted), num_classes=3, is_share=True
+        )
+
+    found = _evaluate({"a": scores(bad), "b": scores(good)})
+    rows = {row.model: row for row in found.results}
+    assert rows["b"].value == 1
+    # F1 of bad: class 0 2*20/(20+30), class 1 1, class 2 2*10/(20+10)
+    assert rows["a"].value == pytest.approx((0.8 + 1 + 2 / 3) / 3)
+    assert rows["a"].ci_low < rows["a"].value < rows["a"].ci_high < 1
+    assert found.comparisons[0].ci_low > 0
+    assert found.comparisons[0].p < 0.05
+
+
+def test_the_count_of_a_slice_too_small_stands_once():
+    few = {"source=small": np.arange(60) < 20}
+    first = _scores([1.0, 0.0] * 30, slices=few, is_primary=True)
+    second = _scores([1.0] * 60, slices=few, metric="other")
+    found = _evaluate({"a": Scores((*first.measures, *second.measures))})
+    assert [(row.slice, row.metric) for row in found.results] == [
+        ("all", "accuracy@1"), ("all", "other"), ("source=small", "accuracy@1"),
+    ]  # fmt: skip

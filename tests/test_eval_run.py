@@ -187,7 +187,9 @@ def test_a_model_trained_on_the_fold_collections_is_refused_there(
     benchmark = {"kind": "document_retrieval", "source": "prints", "languages": []}
     text, out = evaluate(benchmark, RETRIEVAL, names=[{"name": str(tmp_path / "all"), "label": "trained"}])
     values = {
-        row["benchmark"]: row["value"] for row in _rows(out) if row["slice"] == "all" and row["model"] == "trained"
+        row["benchmark"]: row["value"]
+        for row in _rows(out)
+        if (row["slice"], row["subset"], row["model"]) == ("all", "all", "trained")
     }
     assert values["document_retrieval"] is None
     assert values["pooled"] is not None

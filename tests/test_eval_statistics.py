@@ -4,10 +4,15 @@ import pytest
 from eval.statistics import (
     combine_values,
     compare,
+    detectable_difference,
     holm,
     interval,
+    mcnemar_p,
     minimum_detectable_difference,
+    permutation_p,
+    proportion_interval,
     resample,
+    resample_pooled,
     spread_constant,
     too_few,
 )
@@ -93,16 +98,116 @@ def test_models_that_differ_by_chance_alone_are_told_apart_in_about_one_test_of_
     assert 0.01 <= np.mean(np.array(p_values) < 0.05) <= 0.10
 
 
-def test_interval_holds_the_truth_about_as_often_as_it_says():
-    rng = np.random.default_rng(5)
-    held = 0
+def _simulate(num_works: int, *, vary: bool, runs: int = 1000) -> tuple[np.ndarray, np.ndarray, float]:
+    """Hits [Q, runs] whose works are easy or hard (share right 0.6, sd 0.15), works [Q], and the true share."""
+    rng = np.random.default_rng(num_works)
+    sizes = rng.integers(1, 6, num_works) if vary else np.full(num_works, 3)
+    works = np.repeat(np.arange(num_works), sizes)
+    share_of_work = np.clip(rng.normal(0.6, 0.15, (num_works, runs)), 0, 1)
+    return (rng.random((len(works), runs)) < share_of_work[works]).astype(float), works, 0.6
+
+
+@pytest.mark.parametrize(("num_works", "vary"), [(20, False), (40, True), (60, False), (60, True), (200, False)])
+def test_the_cluster_bootstrap_holds_the_truth_in_95_of_100_runs(num_works: int, vary: bool):
+    # One column a run, all from the same draws: a thousand runs take a second.
+    hits, works, truth = _simulate(num_works, vary=vary)
+    drawn = resample(hits, works.astype(str), resamples=1000, seed=1)
+    figures = hits.mean(axis=0)
+    found = [interval(drawn[:, run], figures[run], num_works=num_works) for run in range(1000)]
+    held = np.mean([row.low <= truth <= row.high for row in found])
+    assert 0.93 <= held <= 0.97, held
+
+
+@pytest.mark.parametrize("num_works", [20, 60, 200])
+def test_the_interval_of_a_difference_holds_the_truth_in_95_of_100_runs(num_works: int):
+    hits, works, _ = _simulate(num_works, vary=True)
+    rng = np.random.default_rng(7)
+    better = np.maximum(hits, rng.random(hits.shape) < 0.25)  # a quarter of the misses turn into hits: +0.1
+    drawn_a, drawn_b = (resample(values, works.astype(str), resamples=1000, seed=1) for values in (hits, better))
+    deltas = (better - hits).mean(axis=0)
+    found = [compare(deltas[run], drawn_a[:, run], drawn_b[:, run], num_works=num_works) for run in range(1000)]
+    held = np.mean([row.low <= 0.1 <= row.high for row in found])
+    assert 0.93 <= held <= 0.97, held
+    # Interval and test say the same.
+    assert all((row.low > 0) == (row.p < 0.05) for row in found if abs(row.p - 0.05) > 0.01)
+
+
+@pytest.mark.parametrize(("num_queries", "share"), [(50, 0.5), (100, 0.7), (300, 0.9), (1000, 0.05)])
+def test_the_interval_of_a_proportion_holds_the_truth_in_95_of_100_runs(num_queries: int, share: float):
+    right = np.random.default_rng(1).binomial(num_queries, share, 1000)
+    found = [proportion_interval(int(count), num_queries) for count in right]
+    held = np.mean([row.low <= share <= row.high for row in found])
+    assert 0.93 <= held <= 0.97, held
+
+
+def test_wilsons_interval_by_hand():
+    # z^2 = 3.8415; 7 of 10: (0.7 + 0.19207) / 1.38415 = 0.64449, reach 0.24772
+    found = proportion_interval(7, 10)
+    assert (found.low, found.high) == (pytest.approx(0.3968, abs=1e-4), pytest.approx(0.8922, abs=1e-4))
+    assert proportion_interval(0, 60).high == pytest.approx(3.8415 / 63.8415, abs=1e-4)
+    assert proportion_interval(60, 60).low == pytest.approx(60 / 63.8415, abs=1e-4)
+
+
+def test_few_works_widen_interval_and_test():
+    rng = np.random.default_rng(0)
+    values = rng.random((12, 2))
+    drawn = resample(values, np.arange(12).astype(str), resamples=4000, seed=0)
+    figure = float(values[:, 0].mean())
+    plain, wide = interval(drawn[:, 0], figure), interval(drawn[:, 0], figure, num_works=12)
+    # t(11) = 2.201, times sqrt(12 / 11), against 1.960: 1.173 times as wide for normal draws.
+    assert (wide.high - wide.low) / (plain.high - plain.low) == pytest.approx(1.173, abs=0.05)
+    delta = float(values[:, 1].mean() - figure)
+    assert compare(delta, *drawn.T, num_works=12).p > compare(delta, *drawn.T).p
+
+
+def test_pooled_figures_come_from_the_same_draws_as_means():
+    values = np.random.default_rng(2).random((40, 1))
+    works = [f"w{i // 2}" for i in range(40)]
+    as_mean = resample(values, works, resamples=300, seed=5)[:, 0]
+
+    def weighted_mean(weights_RQ: np.ndarray) -> np.ndarray:
+        return weights_RQ @ values[:, 0] / weights_RQ.sum(axis=1)
+
+    assert resample_pooled(weighted_mean, works, resamples=300, seed=5) == pytest.approx(as_mean)
+
+
+def test_mcnemar_by_hand():
+    # 1 right only by a, 9 only by b: 2 (1 + 10) / 1024
+    a = np.array([1] * 1 + [0] * 9 + [1] * 5)
+    b = np.array([0] * 1 + [1] * 9 + [1] * 5)
+    assert mcnemar_p(a, b) == pytest.approx(22 / 1024)
+    assert mcnemar_p(a, a) == 1
+    assert mcnemar_p(np.array([1, 0]), np.array([0, 1])) == 1
+
+
+def test_permutations_by_hand_and_by_work():
+    # Three works that all say +1: only "all" and "none" swapped reach 3, 2 of 8.
+    a, b = np.zeros(3), np.ones(3)
+    assert permutation_p(a, b, list("xyz"), resamples=20_000, seed=0) == pytest.approx(0.25, abs=0.01)
+    # As pictures of one work they say nothing.
+    assert permutation_p(a, b, ["x"] * 3, resamples=500, seed=0) == 1
+    assert permutation_p(a, a, list("xyz"), resamples=500, seed=0) == 1
+
+
+def test_permutation_test_is_wrong_in_one_run_of_twenty():
+    rng = np.random.default_rng(3)
+    works = np.repeat(np.arange(30), 3)
+    p_values = []
     for seed in range(300):
-        works = np.repeat(np.arange(60), 3)
-        chance_of_work = np.clip(rng.normal(0.6, 0.15, 60), 0, 1)
-        hits = (rng.random(180) < chance_of_work[works]).astype(float)[:, None]
-        found = interval(resample(hits, works.astype(str), resamples=400, seed=seed)[:, 0], float(hits.mean()))
-        held += found.low <= 0.6 <= found.high
-    assert 0.91 <= held / 300 <= 0.98
+        effect = rng.normal(0, 0.2, 30)[works]  # a work that suits one model suits all its pictures
+        a, b = rng.random(90), rng.random(90) + effect
+        p_values.append(permutation_p(a, b, works, resamples=300, seed=seed))
+    assert 0.02 <= np.mean(np.array(p_values) < 0.05) <= 0.08
+
+
+@pytest.mark.parametrize(
+    ("num_queries", "discordant", "design_effect", "points"),
+    [(718, 0.1, 1, 3.3), (718, 0.2, 1, 4.7), (1864, 0.2, 2, 4.1), (8774, 0.2, 2, 1.9)],
+)
+def test_detectable_difference_before_any_run(num_queries, discordant, design_effect, points):
+    # 2.8016 sqrt(discordant x effect / n), as the power table of the evaluation notes has it
+    found = detectable_difference(num_queries, discordant=discordant, design_effect=design_effect)
+    assert 100 * found == pytest.approx(points, abs=0.05)
 
 
 def test_holm_by_hand():

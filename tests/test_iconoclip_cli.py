@@ -12,7 +12,19 @@ from iconoclip import __version__, cli
 from iconoclip.errors import IconoclipError
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMANDS = ("demo", "prep", "inspect", "train", "eval", "report", "apply", "publish", "check", "doctor")
+COMMANDS = (
+    "demo",
+    "prep",
+    "inspect",
+    "train",
+    "verify-resume",
+    "eval",
+    "report",
+    "apply",
+    "publish",
+    "check",
+    "doctor",
+)
 
 
 def iconoclip(*arguments: object, cwd: Path = ROOT, **env: str) -> subprocess.CompletedProcess[str]:

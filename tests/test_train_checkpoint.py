@@ -94,7 +94,7 @@ def test_what_died_before_the_pointer_moved_is_written_again(tiny_model_dir: Pat
     model, optimizer = _stepped(tiny_model_dir)
     checkpoint.save(tmp_path, model, optimizer, _state(1), is_best=False, keep=2)
     checkpoint.save(tmp_path, model, optimizer, _state(2), is_best=False, keep=2)
-    checkpoint._point(tmp_path / "latest", tmp_path / "checkpoints/step-00000001")
+    checkpoint.point(tmp_path / "latest", tmp_path / "checkpoints/step-00000001")
     (tmp_path / "checkpoints/.step-00000002.tmp").mkdir()
     checkpoint.remove_partial(tmp_path)
     assert checkpoint.latest(tmp_path) == (tmp_path / "checkpoints/step-00000001").resolve()

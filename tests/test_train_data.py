@@ -16,6 +16,7 @@ from iconoclip.records import Caption, fold_of
 from iconoclip.shards import open_shards
 from train import captions, data
 from train.config import AugmentConfig, CaptionConfig, TrainConfig
+from train.losses.base import MAX_NOTATIONS
 from train.pictures import PictureReader
 from train.pool import Pool, num_folds, open_pool
 
@@ -90,12 +91,17 @@ def test_captions_are_chosen_by_language_level_and_author() -> None:
     assert kept(levels=["page"], machine=False) == ["a"]
 
 
+def cut(reader: PictureReader, image: Image.Image, seed: int = 0) -> np.ndarray:
+    """A random crop of a picture that is decoded already."""
+    return reader.crop(np.array(image), image.size, reader.draw(image.size, np.random.default_rng(seed)))
+
+
 @pytest.mark.parametrize("mode", ["shortest", "squash"])
 def test_a_crop_is_deterministic_and_keeps_left_and_right(mode: str) -> None:
     image = Image.new("RGB", (64, 48), "white")
     image.paste("black", (0, 0, 20, 48))  # dark on the left
     reader = PictureReader(16, "bicubic", mode, 0, AugmentConfig(scale=(0.5, 1.0)))
-    crops = [reader.crop(image, np.random.default_rng(seed)) for seed in (0, 0, *range(20))]
+    crops = [cut(reader, image, seed) for seed in (0, 0, *range(20))]
     assert np.array_equal(crops[0], crops[1])
     assert all(crop.shape == (3, 16, 16) and crop.dtype == np.uint8 for crop in crops)
     assert len({crop.tobytes() for crop in crops}) > 10
@@ -104,7 +110,7 @@ def test_a_crop_is_deterministic_and_keeps_left_and_right(mode: str) -> None:
 
 def test_longest_keeps_the_whole_crop_and_pads() -> None:
     image = Image.new("RGB", (64, 32), (10, 20, 30))
-    pixels = PictureReader(16, "bicubic", "longest", 255, AugmentConfig()).crop(image, np.random.default_rng(0))
+    pixels = cut(PictureReader(16, "bicubic", "longest", 255, AugmentConfig()), image)
     assert (pixels[:, :3] == 255).all()
     assert (pixels[:, -3:] == 255).all()
     assert pixels[:, 8, 8].tolist() == [10, 20, 30]
@@ -114,7 +120,7 @@ def test_without_augmentation_the_crop_is_the_evaluation_transform(tiny_model_di
     model = models.load(str(tiny_model_dir))
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 32, 3), dtype=np.uint8))
     reader = PictureReader.for_model(32, model.preprocess_cfg, AugmentConfig(scale=(1.0, 1.0)))
-    ours = reader.crop(image, np.random.default_rng(0)).astype(np.float32) / 255
+    ours = cut(reader, image).astype(np.float32) / 255
     mean, std = (np.array(model.preprocess_cfg[name])[:, None, None] for name in ("mean", "std"))
     theirs = model.preprocess(image).numpy() * std + mean
     assert np.abs(ours - theirs).max() < 0.02
@@ -122,17 +128,49 @@ def test_without_augmentation_the_crop_is_the_evaluation_transform(tiny_model_di
 
 def test_a_very_long_picture_is_cropped_in_the_middle() -> None:
     image = Image.new("RGB", (400, 4), "red")
-    pixels = PictureReader(16, "bicubic", "squash", 0, AugmentConfig()).crop(image, np.random.default_rng(0))
+    pixels = cut(PictureReader(16, "bicubic", "squash", 0, AugmentConfig()), image)
     assert pixels.shape == (3, 16, 16)
 
 
-def test_a_jpeg_is_decoded_to_at_least_twice_the_models_size() -> None:
+@pytest.mark.parametrize("mode", ["shortest", "squash", "longest"])
+@pytest.mark.parametrize("size", [(301, 223), (419, 611), (1203, 1601)])
+def test_a_scaled_jpeg_gives_the_crop_of_the_whole_one(mode: str, size: tuple[int, int]) -> None:
+    width, height = size
+    across, down = np.arange(width)[None, :] / width, np.arange(height)[:, None] / height
+    grey = 128 + 90 * np.sin(70 * across) * np.cos(50 * down) + np.random.default_rng(1).normal(0, 3, (height, width))
     buffer = io.BytesIO()
-    Image.new("RGB", (800, 600), "green").save(buffer, "JPEG")
+    Image.fromarray(np.clip(grey, 0, 255).astype(np.uint8)).convert("RGB").save(buffer, "JPEG", quality=92)
+    reader = PictureReader(64, "bicubic", mode, 0, AugmentConfig(scale=(0.6, 1.0)))
+    data, factors = buffer.getvalue(), set()
+    assert reader.measure(data, name="x") == size
+    for seed in range(8):
+        crop = reader.draw(size, np.random.default_rng(seed))
+        factors.add(crop.factor)
+        part, whole = (reader.decode(data, factor=each, name="x") for each in (crop.factor, 1))
+        assert part.shape == (-(-height // crop.factor), -(-width // crop.factor), 3)
+        error = reader.crop(part, size, crop).astype(float) - reader.crop(whole, size, crop)
+        assert 10 * np.log10(255**2 / np.mean(error**2)) > 36
+    assert max(factors) > 1
+
+
+def test_what_is_no_picture_is_named(make_jpeg: Callable[..., bytes]) -> None:
     reader = PictureReader(64, "bicubic", "shortest", 0, AugmentConfig())
-    assert reader.decode(buffer.getvalue(), name="x").size == (200, 150)
+    for broken in (b"not a picture", make_jpeg(1)[:400]):
+        with pytest.raises(ShardError, match="x: cannot be decoded"):
+            reader.decode(broken, factor=1, name="x")
     with pytest.raises(ShardError, match="x: cannot be decoded"):
-        reader.decode(b"not a picture", name="x")
+        reader.measure(b"not a picture", name="x")
+
+
+def test_decoded_pictures_that_are_kept_change_nothing(make_shards: Callable[..., Path]) -> None:
+    config = _config(make_shards(num_records=40))
+    pool, batches = open_pool(config), []
+    for cache_bytes in (0, 20_000, 10**9):
+        reader = _reader(pool, config, _tokenize, cache_bytes=cache_bytes)
+        batches.append([reader[range(start, start + 12)] for start in (0, 12, 24, 0, 36)])
+    for several in zip(*batches, strict=True):
+        assert all(np.array_equal(several[0].images, each.images) for each in several)
+        assert all(several[0].keys == each.keys for each in several)
 
 
 def test_a_fold_leaves_out_its_works_and_no_other_collection(make_shards: Callable[..., Path]) -> None:
@@ -229,6 +267,9 @@ def test_equal_captions_and_works_have_equal_numbers(make_shards: Callable[..., 
         for j in range(i):
             assert (batch.groups[i, 2] == batch.groups[j, 2]).item() == (works[i] == works[j])
             assert batch.groups[i, 0] != batch.groups[j, 0]
+    assert batch.groups.shape == (pool.num_samples, 3 + MAX_NOTATIONS)
+    assert (batch.groups[:, 3] == batch.groups[0, 3]).all()  # 71E11 all of them
+    assert not batch.groups[:, 4:].any()
 
 
 def _damage(root: Path, key: str) -> None:

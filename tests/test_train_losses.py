@@ -81,6 +81,77 @@ def test_a_positive_is_never_ignored() -> None:
     assert not ignored.any()
 
 
+def test_each_kind_of_likeness_can_be_positive_or_ignored() -> None:
+    # Sample 0 shares with 1 the picture, with 2 the caption, with 3 the work, with 4 one of two notations.
+    groups = torch.tensor(
+        [
+            [1, 10, 100, 7, 8],
+            [1, 20, 200, 0, 0],
+            [3, 10, 300, 0, 0],
+            [4, 40, 100, 0, 0],
+            [5, 50, 500, 8, 9],
+        ]
+    )
+    for column, name in enumerate(("same_picture", "same_caption", "same_work", "same_iconclass"), start=1):
+        kinds = dict.fromkeys(("same_picture", "same_caption", "same_work", "same_iconclass"), "negative")
+        for relation in ("positive", "ignore", "negative"):
+            loss = _loss("sigmoid", **(kinds | {name: relation}))
+            positive, ignored = loss.relations(groups[:1], groups, 0)
+            expected = [number in (0, column) for number in range(5)]
+            alone = [True, False, False, False, False]
+            assert positive[0].tolist() == (expected if relation == "positive" else alone)
+            assert ignored[0].tolist() == ([n == column for n in range(5)] if relation == "ignore" else [False] * 5)
+    # Samples without a notation have none in common, though both columns are 0.
+    positive, _ = _loss("softmax", same_iconclass="positive", same_caption="negative").relations(groups, groups, 0)
+    assert not positive[1, 2]
+
+
+def test_positive_goes_before_ignore() -> None:
+    groups = torch.tensor([[1, 10, 100, 7], [2, 10, 100, 7]])
+    loss = _loss("softmax", same_work="ignore", same_iconclass="ignore")
+    positive, ignored = loss.relations(groups, groups, 0)
+    assert positive.all()
+    assert not ignored.any()
+
+
+@pytest.mark.parametrize("kind", ["softmax", "sigmoid"])
+def test_masked_pairs_have_no_gradient(kind: str) -> None:
+    # Two works of one notation, ignored: for sigmoid nothing but the own pairs is left, so at the factor and bias of
+    # their optimum the gradient only pulls each pair together, whatever the other's embedding is.
+    image = torch.eye(3, dtype=torch.float64)[:2].requires_grad_()
+    text = torch.eye(3, dtype=torch.float64)[:2].requires_grad_()
+    groups = torch.tensor([[1, 10, 100, 7], [2, 20, 200, 7]])
+    loss = _loss(kind, same_iconclass="ignore")
+    one = torch.tensor(1.0, dtype=torch.float64)
+    loss.compute(image, text, scale=one, bias=0 * one, groups_LC=groups, offset=0, gather=lambda rows: rows).backward()
+    assert image.grad is not None
+    if kind == "softmax":  # one answer is left for each row, and it is right
+        assert not image.grad.any()
+    else:
+        assert image.grad[0, 1] == image.grad[1, 0] == 0
+        assert image.grad[0, 0] < 0
+
+
+@pytest.mark.parametrize("kind", ["softmax", "sigmoid"])
+def test_chunks_change_nothing(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(0)
+    groups = torch.arange(7 * 4).reshape(7, 4)
+    groups[3, 1], groups[6, 3] = groups[0, 1], groups[2, 3]
+    results = []
+    for pairs in (2**24, 7 * 3, 1):
+        monkeypatch.setattr("train.losses.base._CHUNK_PAIRS", pairs)
+        generator.manual_seed(0)
+        image, text = (torch.randn(7, 5, generator=generator, dtype=torch.float64).requires_grad_() for _ in range(2))
+        scale, bias = (torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in (3.0, -2.0))
+        value = _loss(kind, same_iconclass="ignore").compute(
+            image, text, scale=scale, bias=bias, groups_LC=groups, offset=0, gather=lambda rows: rows
+        )
+        value.backward()
+        results.append([value.detach(), image.grad, text.grad, scale.grad])
+    for other in results[1:]:
+        assert all(torch.allclose(a, b, rtol=1e-12) for a, b in zip(results[0], other, strict=True))
+
+
 def test_softmax_agrees_with_open_clip() -> None:
     from open_clip.loss import ClipLoss
 
@@ -130,6 +201,7 @@ class Model(nn.Module):
         image, text = unit(self.image(self.dropout(images))), unit(self.text(self.dropout(texts)))
         return image, text, self.logit_scale.exp(), self.logit_bias + 0
 
+MASKS = {"same_work": "ignore", "same_iconclass": "ignore"}
 out, world, rank = sys.argv[1], int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
 if world > 1:
     dist.init_process_group("gloo")
@@ -150,10 +222,11 @@ for kind in ("softmax", "sigmoid"):
             model = bare
         generator = torch.Generator().manual_seed(3)
         images, texts = torch.randn(16, 6, generator=generator), torch.randn(16, 5, generator=generator)
-        groups = torch.arange(48).reshape(16, 3)
+        groups = torch.arange(64).reshape(16, 4)
+        groups[11, 3] = groups[1, 3]
         groups[13, 1] = groups[2, 1]
         groups[9, 2] = groups[4, 2]
-        loss = plugins.load("train.losses", kind, Loss).model_validate({"kind": kind, "same_work": "ignore"})
+        loss = plugins.load("train.losses", kind, Loss).model_validate({"kind": kind, **MASKS})
         local = slice(rank * 16 // world, (rank + 1) * 16 // world)
         cut = [rows[local].chunk(num_parts // world) for rows in (images, texts)]
         parts = [MicroBatch(*pair) for pair in zip(*cut)]

@@ -8,7 +8,7 @@ import torch
 
 from iconoclip import models, plugins
 from iconoclip.errors import ModelError
-from train import towers
+from train import layers, towers
 from train.config import FreezeConfig
 from train.losses.base import Loss
 from train.step import MicroBatch, backward
@@ -39,11 +39,11 @@ def test_a_part_is_frozen_and_the_rest_is_not(kind: str, part: str, model_dirs: 
 @pytest.mark.parametrize("tower", ["image", "text"])
 def test_the_first_blocks_are_frozen_with_all_below(kind: str, tower: str, model_dirs: Callable[[str], Path]) -> None:
     model = models.load(str(model_dirs(kind)))
-    blocks = list(towers._blocks(model, tower))
+    blocks = {name: p.layer for name, p in layers.places(model.module).items() if p.is_in_block and p.tower == tower}
     everything = _trained(model)
     towers.freeze_parts(model, FreezeConfig(**{f"{tower}_blocks": 1}))
-    assert not any(parameter.requires_grad for parameter in blocks[0].parameters())
-    assert all(parameter.requires_grad for block in blocks[1:] for parameter in block.parameters())
+    assert {name for name, layer in blocks.items() if layer > 1} <= _trained(model)
+    assert not {name for name, layer in blocks.items() if layer == 1} & _trained(model)
     frozen = everything - _trained(model)
     below = ("conv1", "patch_embed", "positional_embedding", "pos_embed", "token_embedding", "word_embeddings")
     assert any(word in name for name in frozen for word in below)
@@ -53,6 +53,22 @@ def test_the_first_blocks_are_frozen_with_all_below(kind: str, tower: str, model
 def test_more_blocks_than_there_are_is_an_error(tiny_model_dir: Path) -> None:
     with pytest.raises(ModelError, match=r"got 2 of 2 blocks.*freeze.image: true"):
         towers.freeze_parts(models.load(str(tiny_model_dir)), FreezeConfig(image_blocks=2))
+
+
+def test_a_pattern_freezes_what_it_fits_and_must_fit_something(tiny_model_dir: Path) -> None:
+    model = models.load(str(tiny_model_dir))
+    everything = _trained(model)
+    towers.freeze_parts(model, FreezeConfig(names=["*.ln_*", "visual.conv1.*"], logits=True))
+    frozen = everything - _trained(model)
+    expected = {name for name in everything if ".ln_" in name or name.startswith("visual.conv1")} | {"logit_scale"}
+    assert frozen == expected
+    with pytest.raises(ModelError, match=r"'visual.conv2.weight' fits no weight; there are visual.conv1.weight"):
+        towers.freeze_parts(model, FreezeConfig(names=["visual.conv2.weight"]))
+
+
+def test_freezing_everything_is_an_error(tiny_model_dir: Path) -> None:
+    with pytest.raises(ModelError, match="nothing is left to train"):
+        towers.freeze_parts(models.load(str(tiny_model_dir)), FreezeConfig(names=["*"]))
 
 
 def test_a_frozen_tower_stays_in_evaluation_mode(tiny_model_dir: Path) -> None:

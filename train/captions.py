@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from iconoclip.records import Caption
 
 from .config import CaptionConfig
@@ -31,6 +33,13 @@ def draw(captions: Sequence[Caption], config: CaptionConfig, *, seed: int, epoch
         language, number = languages[turn % len(languages)], turn // len(languages)
     else:
         rng = generator(seed, "caption", epoch, key)
-        language, number = languages[int(rng.integers(len(languages)))], int(rng.integers(2**31))
+        language, number = _draw_language(languages, config, rng), int(rng.integers(2**31))
     spoken = [caption for caption in captions if caption.lang == language]
     return spoken[number % len(spoken)]
+
+
+def _draw_language(languages: Sequence[str], config: CaptionConfig, rng: np.random.Generator) -> str:
+    if not config.weights:
+        return languages[int(rng.integers(len(languages)))]
+    ends = np.cumsum([config.weights.get(language, 1.0) for language in languages])
+    return languages[int(np.searchsorted(ends, rng.random() * ends[-1], side="right"))]

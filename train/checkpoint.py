@@ -8,7 +8,8 @@ import json
 import logging
 import os
 import shutil
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from iconoclip import models
 from iconoclip.errors import IconoclipError, ModelError
 from iconoclip.files import write_json
 
+from . import lora
+from .config import LoraConfig
+
 log = logging.getLogger(__name__)
 
 _STATE, _WEIGHTS, _OPTIMIZER, _TRAINER = "state", "weights.safetensors", "optimizer.safetensors", "trainer.json"
@@ -28,7 +32,12 @@ _STATE, _WEIGHTS, _OPTIMIZER, _TRAINER = "state", "weights.safetensors", "optimi
 
 @dataclass(frozen=True)
 class TrainerState:
-    """What a run must know to go on, besides weights and optimizer: one position, and who it is."""
+    """What a run must know to go on, besides weights and optimizer: one position, and who it is.
+
+    ``lr_factor`` halves with each of ``rollbacks``; ``retention_base`` is the base's figure on the general set;
+    ``halted`` says why the run ended before its last step, for good; ``unseen`` is True where it stopped before the
+    validation that is due after its last step.
+    """
 
     step: int
     samples_seen: int
@@ -41,12 +50,27 @@ class TrainerState:
     data_sha256: str
     base_weights_sha256: str
     num_processes: int
+    lr_factor: float = 1.0
+    rollbacks: list[dict[str, Any]] = field(default_factory=list)
+    retention_base: float | None = None
+    halted: str = ""
+    unseen: bool = False
 
 
 def save(
-    out: Path, model: models.Model, optimizer: torch.optim.Optimizer, state: TrainerState, *, is_best: bool, keep: int
+    out: Path,
+    model: models.Model,
+    optimizer: torch.optim.Optimizer,
+    state: TrainerState,
+    *,
+    is_best: bool,
+    keep: int,
+    adapters: LoraConfig | None = None,
+    is_good: bool = False,
 ) -> Path:
-    """Write a checkpoint, move ``latest`` (and ``best``) to it, remove those that are no longer kept.
+    """Write a checkpoint, move ``latest`` (and ``best``, ``good``) to it, remove those that are no longer kept.
+
+    A model with ``adapters`` is written merged, with the adapters alone in ``state/``.
 
     Raises:
         IconoclipError: the disk is full or refuses; what was there before is untouched.
@@ -55,10 +79,14 @@ def save(
     partial = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        models.save(model, partial)
         inner = partial / _STATE
-        inner.mkdir()
-        _link_or_copy(partial / models.WEIGHTS_NAME, inner / _WEIGHTS)
+        if adapters is None:
+            models.save(model, partial)
+            inner.mkdir()
+            _link_or_copy(partial / models.WEIGHTS_NAME, inner / _WEIGHTS)
+        else:
+            models.save(model, partial, state=lora.plain_state(model.module, adapters))
+            models.save_state(lora.adapter_state(model.module), inner / _WEIGHTS)
         save_file(_optimizer_tensors(model.module, optimizer), inner / _OPTIMIZER)
         write_json(inner / _TRAINER, asdict(state))
         for path in sorted(partial.rglob("*"), reverse=True):
@@ -68,14 +96,17 @@ def save(
             shutil.rmtree(folder)
         partial.rename(folder)
         _flush(folder.parent)
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, IconoclipError) as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise IconoclipError(
             f"{folder}: the checkpoint could not be written ({error}); the last good one is {latest(out)}"
         ) from None
-    _point(out / "latest", folder)
-    if is_best:
-        _point(out / "best", folder)
+    point(out / "latest", folder)
+    for name, is_meant in (("best", is_best), ("good", is_good)):
+        if is_meant:
+            point(out / name, folder)
+    if state.halted and not (out / "best").is_symlink() and (good := pointed(out, "good")):
+        point(out / "best", good)
     _prune(out, keep)
     return folder
 
@@ -109,7 +140,7 @@ def restore(folder: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -
         ModelError: the checkpoint belongs to another model.
     """
     try:
-        module.load_state_dict(load_file(folder / _STATE / _WEIGHTS), strict=True)
+        _load_weights(module, load_file(folder / _STATE / _WEIGHTS))
         tensors = load_file(folder / _STATE / _OPTIMIZER)
         names = _optimizer_names(module, optimizer)
         state: dict[int, dict[str, torch.Tensor]] = {}
@@ -119,6 +150,51 @@ def restore(folder: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -
     except (OSError, SafetensorError, RuntimeError, ValueError) as error:
         raise ModelError(f"{folder}: does not fit the model of this run ({error})") from None
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _load_weights(module: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
+    wanted = lora.adapter_state(module).keys() if lora.is_adapted(module) else module.state_dict().keys()
+    if tensors.keys() != wanted:
+        wrong = sorted(tensors.keys() ^ wanted)
+        raise ValueError(f"{len(wrong)} weights are only in one of them, such as {wrong[0]}")
+    module.load_state_dict(tensors, strict=False)
+
+
+def pointed(out: Path, name: str) -> Path | None:
+    """Checkpoint that ``best`` or ``good`` points to; None if there is none."""
+    folder = (out / name).resolve()
+    return folder if (folder / _STATE / _TRAINER).is_file() else None
+
+
+def amend(folder: Path, state: TrainerState) -> None:
+    """Write another state beside the weights of a checkpoint."""
+    write_json(folder / _STATE / _TRAINER, asdict(state))
+
+
+def make_latest(out: Path, folder: Path) -> None:
+    """Go on from an earlier checkpoint: ``latest`` points to it, and those after it are removed."""
+    point(out / "latest", folder)
+    for other in sorted((out / "checkpoints").glob("step-*")):
+        if other.name > folder.name:
+            shutil.rmtree(other)
+
+
+def raw_weights(folder: Path, base: Mapping[str, torch.Tensor], adapters: LoraConfig | None) -> dict[str, torch.Tensor]:
+    """Weights of a checkpoint as they were trained, in the architecture's own names, adapters merged into ``base``.
+
+    Raises:
+        ModelError: they cannot be read.
+    """
+    try:
+        tensors = load_file(folder / _STATE / _WEIGHTS)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{folder}: its weights cannot be read ({error})") from None
+    return tensors if adapters is None else lora.merge(base, tensors, adapters)
+
+
+def export(folder: Path, weights: dict[str, torch.Tensor]) -> None:
+    """Put other weights in the place of the exported ones; ``state/`` keeps the raw ones."""
+    models.save_state(weights, folder / models.WEIGHTS_NAME)
 
 
 def remove_partial(out: Path) -> None:
@@ -164,7 +240,7 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def _point(link: Path, folder: Path) -> None:
+def point(link: Path, folder: Path) -> None:
     """Move a symlink in one step: a reader sees the old target or the new one."""
     temporary = link.with_name(f".{link.name}.tmp")
     temporary.unlink(missing_ok=True)
@@ -174,7 +250,7 @@ def _point(link: Path, folder: Path) -> None:
 
 def _prune(out: Path, keep: int) -> None:
     folders = sorted((out / "checkpoints").glob("step-*"))
-    pointed = {(out / name).resolve() for name in ("latest", "best") if (out / name).is_symlink()}
+    pointed = {(out / name).resolve() for name in ("latest", "best", "good") if (out / name).is_symlink()}
     for folder in folders[:-keep]:
         if folder.resolve() not in pointed:
             shutil.rmtree(folder)

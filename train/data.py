@@ -5,21 +5,25 @@ the reading.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from iconoclip.errors import ShardError
 from iconoclip.records import Record
 
 from .captions import draw, usable
 from .config import CaptionConfig
+from .losses.base import MAX_NOTATIONS
 from .order import generator
 from .pictures import PictureReader
 from .pool import Pool
@@ -29,7 +33,7 @@ _MAX_REPLACEMENTS = 16
 
 
 class Batch(NamedTuple):
-    """Some samples, in order: uint8 [n, 3, S, S], int64 [n, context], int64 [n, 3] (`losses.base.GROUP_COLUMNS`)."""
+    """Some samples, in order: uint8 [n, 3, S, S], int64 [n, context], int64 [n, 11] (`losses.base.GROUP_COLUMNS`)."""
 
     images: Tensor
     tokens: Tensor
@@ -37,6 +41,12 @@ class Batch(NamedTuple):
     keys: list[str]
     problems: list[str]
     failure: str = ""
+
+    @classmethod
+    def unreadable(cls, failure: str, problems: list[str] | None = None) -> "Batch":
+        """Stand for a batch that cannot be read."""
+        empty = torch.empty(0)
+        return cls(empty, empty, empty, [], problems or [], failure)
 
 
 @dataclass
@@ -53,7 +63,8 @@ class SampleReader(Dataset):
     captions: CaptionConfig
     seed: int
     cache_bytes: int
-    _cache: dict[int, tuple[Image.Image, Record, str]] = field(default_factory=dict, repr=False)
+    _facts: dict[int, "_Facts"] = field(default_factory=dict, repr=False)
+    _pixels: dict[tuple[int, int], np.ndarray] = field(default_factory=dict, repr=False)
     _cached_bytes: int = 0
 
     def __getitem__(self, positions: range) -> Batch:
@@ -63,8 +74,7 @@ class SampleReader(Dataset):
             try:
                 pixels, text, record = self._read(position, problems)
             except ShardError as error:
-                empty = torch.empty(0)
-                return Batch(empty, empty, empty, [], problems, failure=str(error))
+                return Batch.unreadable(str(error), problems)
             images.append(pixels)
             texts.append(text)
             groups.append(_groups(record, text))
@@ -83,27 +93,27 @@ class SampleReader(Dataset):
             place = self.pool.mixture.place(position, skip=skip)
             sample = int(self.pool.sources[place.source][place.sample])
             try:
-                image, record, default = self._load(sample)
+                facts = self._learn(sample)
+                pixels = self._crop(sample, facts, generator(self.seed, "crop", place.epoch, facts.record.key))
             except ShardError as caught:
                 error = caught
                 problems.append(str(caught))
                 continue
-            rng = generator(self.seed, "crop", place.epoch, record.key)
-            if self.captions.draw == "default":
-                text = default
-            else:
+            text, record = facts.default, facts.record
+            if self.captions.draw != "default":
                 admitted = usable(record.captions, self.captions)
                 text = draw(admitted, self.captions, seed=self.seed, epoch=place.epoch, key=record.key).text
-            return self.pictures.crop(image, rng), text, record
+            return pixels, text, record
         raise ShardError(f"{_MAX_REPLACEMENTS} samples one after the other cannot be read; the last: {error}")
 
-    def _load(self, sample: int) -> tuple[Image.Image, Record, str]:
-        """Return picture, record and default caption of a sample."""
-        if sample in self._cache:
-            return self._cache[sample]
+    def _learn(self, sample: int) -> "_Facts":
+        """What a sample says of itself."""
+        if sample in self._facts:
+            return self._facts[sample]
         shard_set, position = self.pool.sets[self.pool.set_of[sample]], int(self.pool.position_of[sample])
         key = shard_set.keys[position]
-        image = self.pictures.decode(shard_set.image_bytes(position), name=key)
+        data = shard_set.image_bytes(position)
+        size = self.pictures.measure(data, name=key)
         try:
             record = shard_set.record(position)
         except (ValueError, TypeError, KeyError) as error:
@@ -111,18 +121,46 @@ class SampleReader(Dataset):
         default = shard_set.text(position) if self.captions.draw == "default" else ""
         if not (default.strip() or usable(record.captions, self.captions)):
             raise ShardError(f"{key}: no usable caption")
-        num_bytes = image.width * image.height * 3
-        if self._cached_bytes + num_bytes <= self.cache_bytes:
-            self._cache[sample] = (image, record, default)
-            self._cached_bytes += num_bytes
-        return image, record, default
+        return _Facts(record, default, size, data)
+
+    def _crop(self, sample: int, facts: "_Facts", rng: np.random.Generator) -> np.ndarray:
+        """Draw a crop, decode as much as it needs and cut it out."""
+        crop = self.pictures.draw(facts.size, rng)
+        pixels = self._pixels.get((sample, crop.factor))
+        if pixels is None:
+            data = facts.data or self._bytes(sample)
+            pixels = self.pictures.decode(data, factor=crop.factor, name=facts.record.key)
+            self._keep(sample, crop.factor, pixels, facts)
+        return self.pictures.crop(pixels, facts.size, crop)
+
+    def _bytes(self, sample: int) -> bytes:
+        shard_set = self.pool.sets[self.pool.set_of[sample]]
+        return shard_set.image_bytes(int(self.pool.position_of[sample]))
+
+    def _keep(self, sample: int, factor: int, pixels: np.ndarray, facts: "_Facts") -> None:
+        if self._cached_bytes + pixels.nbytes <= self.cache_bytes:
+            self._pixels[sample, factor] = pixels
+            self._facts[sample] = replace(facts, data=b"")
+            self._cached_bytes += pixels.nbytes
 
 
-def _groups(record: Record, text: str) -> tuple[int, int, int]:
+@dataclass(frozen=True)
+class _Facts:
+    """Record, default caption and size (pixels) of a sample; ``data`` is its file, empty once it has been decoded."""
+
+    record: Record
+    default: str
+    size: tuple[int, int]
+    data: bytes
+
+
+def _groups(record: Record, text: str) -> list[int]:
+    """Numbers of what a sample shares with others; see `losses.base.GROUP_COLUMNS`."""
     caption = " ".join(text.casefold().split())
     picture = f"{record.source}\0{record.dup_group}" if record.dup_group else record.key
     work = f"{record.source}\0{record.work_group}" if record.work_group else record.key
-    return _number(picture), _number(caption), _number(work)
+    notations = [_number(notation) for notation in record.iconclass[:MAX_NOTATIONS]]
+    return [_number(picture), _number(caption), _number(work), *notations, *[0] * (MAX_NOTATIONS - len(notations))]
 
 
 def _number(text: str) -> int:
@@ -148,7 +186,7 @@ class Chunks(Sampler):
                 yield range(first, min(first + CHUNK_SAMPLES, stop))
 
 
-def read_batches(reader: SampleReader, chunks: Chunks, *, workers: int, pin_memory: bool) -> Iterator[Batch]:
+def read_batches(reader: SampleReader, chunks: Chunks, *, workers: int, pin_memory: bool) -> Generator[Batch]:
     """Yield this process's part of each global batch, in order.
 
     Raises:
@@ -161,16 +199,39 @@ def read_batches(reader: SampleReader, chunks: Chunks, *, workers: int, pin_memo
         num_workers=workers,
         # Never fork: by now torch and the tokenizer have threads, whose locks a fork would copy.
         multiprocessing_context="forkserver" if workers else None,
+        worker_init_fn=_end_with_parent,
         pin_memory=pin_memory,
     )
+    iterator = iter(loader)
     parts: list[Batch] = []
-    for part in loader:
-        if part.failure:
-            raise ShardError(part.failure)
-        parts.append(part)
-        if len(parts) == chunks.per_step:
-            yield parts[0] if len(parts) == 1 else _join(parts)
-            parts = []
+    try:
+        for part in iterator:
+            if part.failure:
+                raise ShardError(part.failure)
+            parts.append(part)
+            if len(parts) == chunks.per_step:
+                yield parts[0] if len(parts) == 1 else _join(parts)
+                parts = []
+    finally:
+        # Workers have our signals blocked (see stop.py), so they are asked to end, not left to be terminated at exit.
+        if isinstance(iterator, _MultiProcessingDataLoaderIter):
+            iterator._shutdown_workers()
+
+
+def _end_with_parent(_: int) -> None:
+    """In a worker: end when the process that reads from it was killed.
+
+    torch watches the process that a worker was forked from, which here is the fork server, and that one lives as long
+    as one of its workers: both would stay for ever.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, name="end with parent", daemon=True).start()
 
 
 def _join(parts: list[Batch]) -> Batch:

@@ -2,20 +2,21 @@
 
 import hashlib
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from iconoclip.errors import ConfigError, ShardError
 from iconoclip.files import sha256_json
-from iconoclip.records import Caption, fold_of
+from iconoclip.records import fold_of
 from iconoclip.shards import MANIFEST_NAME, Manifest, ShardSet, ledger_name, open_shards
 
-from .captions import usable
-from .config import SourceConfig, TrainConfig
+from .columns import Membership, has_ledger, read_columns, spoken_languages
+from .config import BalanceConfig, CaptionConfig, SourceConfig, TrainConfig
+from .mixture import ShareRow, expected_draws, share_rows
 from .order import EpochOrder, Mixture
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,8 @@ log = logging.getLogger(__name__)
 class Pool:
     """The samples of a run: for each, the shard set it lies in and its place there; ``mixture`` orders them.
 
-    ``sources[s]`` are the sample numbers of the s-th stream of the mixture.
+    ``sources[s]`` are the sample numbers of the s-th stream of the mixture; ``shares`` says what is seen of which
+    source, language and institution.
     """
 
     sets: tuple[ShardSet, ...]
@@ -33,6 +35,7 @@ class Pool:
     position_of: np.ndarray
     sources: tuple[np.ndarray, ...]
     mixture: Mixture
+    shares: tuple[ShareRow, ...] = ()
 
     @property
     def num_samples(self) -> int:
@@ -46,40 +49,71 @@ class Pool:
 
 
 def open_pool(config: TrainConfig) -> Pool:
-    """Open the sources of ``config`` and leave out the held-out fold and samples without a usable caption.
+    """Open the sources of ``config``, leave out the held-out fold and samples without a usable caption, and mix.
 
     Raises:
-        ConfigError: nothing is left, or the fold does not exist.
+        ConfigError: nothing is left, the fold does not exist, or a weight is for what no sample has.
         ShardError: a source cannot be read.
     """
     if config.fold is not None:
         num_folds(config)  # or the fold would be left out of nothing, silently
-    sets, chosen = [], []
+    sets, chosen, languages, institutions = [], [], [], []
     for source in config.data:
         shard_set = open_shards(source.path, source.split)
-        keep = _select(shard_set, source, config)
+        keep, spoken, held_by = _select(shard_set, source, config)
         if not keep.any():
             raise ConfigError(f"data: {source.path} ({source.split}): no sample is left by collections, captions, fold")
         if not keep.all():
             log.info("%s: %s of %s samples chosen", source.path, f"{keep.sum():,}", f"{len(keep):,}")
         sets.append(shard_set)
         chosen.append(np.flatnonzero(keep))
-    set_of = np.concatenate([np.full(len(c), n, dtype=np.int32) for n, c in enumerate(chosen)])
-    position_of = np.concatenate(chosen)
+        languages.append(spoken.narrow(keep))
+        institutions.append(held_by.narrow(keep))
+    sizes = [len(numbers) for numbers in chosen]
+    set_of = np.concatenate([np.full(size, n, dtype=np.int32) for n, size in enumerate(sizes)])
+    memberships = {
+        "source": Membership.of_codes(_source_names(config), set_of),
+        "language": Membership.join(languages, sizes),
+        "institution": Membership.join(institutions, sizes),
+    }
+    weights = [source.weight for source in config.data if source.weight is not None] or None
+    draws = expected_draws(config.mixture, memberships, set_of, weights)
+    streams, mixture = _mix(config, sets, chosen, set_of, draws)
+    shares = tuple(share_rows(memberships, draws))
+    return Pool(tuple(sets), set_of, np.concatenate(chosen), streams, mixture, shares)
+
+
+def _mix(
+    config: TrainConfig, sets: list[ShardSet], chosen: list[np.ndarray], set_of: np.ndarray, draws: np.ndarray
+) -> tuple[tuple[np.ndarray, ...], Mixture]:
+    """One stream of all samples, or one for each source where sources have shares of their own."""
     first_shard = np.cumsum([0, *(len(shard_set.paths) for shard_set in sets)])
     shard_of = np.concatenate(
         [s.shard_of[c] + first_shard[n] for n, (s, c) in enumerate(zip(sets, chosen, strict=True))]
     )
-    weights = [source.weight for source in config.data if source.weight is not None]
-    if weights:
-        sources = tuple(np.flatnonzero(set_of == number) for number in range(len(sets)))
-    else:
-        weights, sources = [1.0], (np.arange(len(set_of)),)
+    streams = (np.arange(len(set_of)),)
+    if config.data[0].weight is not None or config.mixture.source.temperature != 1:
+        streams = tuple(np.flatnonzero(set_of == number) for number in range(len(sets)))
     orders = [
-        EpochOrder(shard_of[numbers], seed=config.seed, name=f"source {n}", window_shards=config.window_shards)
-        for n, numbers in enumerate(sources)
+        EpochOrder(
+            shard_of[numbers],
+            seed=config.seed,
+            name=f"source {n}",
+            window_shards=config.window_shards,
+            draws=None if np.ptp(draws[numbers]) == 0 else draws[numbers],
+        )
+        for n, numbers in enumerate(streams)
     ]
-    return Pool(tuple(sets), set_of, position_of, sources, Mixture(orders, weights))
+    return streams, Mixture(orders, [float(draws[numbers].sum()) for numbers in streams])
+
+
+def _source_names(config: TrainConfig) -> list[str]:
+    """Path of each source, with what tells it from another of the same path."""
+    names = []
+    for number, source in enumerate(config.data):
+        same = [other for other in config.data if other.path == source.path]
+        names.append(source.path if len(same) == 1 else f"{source.path} (data.{number})")
+    return names
 
 
 def num_folds(config: TrainConfig) -> int:
@@ -120,17 +154,17 @@ def describe_sources(config: TrainConfig) -> list[dict[str, object]]:
 
 def _ledger_counts(root: Path, split: str) -> dict[str, dict[str, int]]:
     table = pq.read_table(root / "ledger" / ledger_name(split), columns=["rights_class", "captions", "institution"])
-    languages = [lang for row in table["captions"].to_pylist() for lang in sorted({c["lang"] for c in row})]
+    spoken = spoken_languages(table["captions"], CaptionConfig())
+    counts = np.bincount(spoken.value, minlength=len(spoken.names))
     return {
-        "by_language": _counts(languages),
-        "by_rights_class": _counts(table["rights_class"].to_pylist()),
-        "by_institution": _counts(table["institution"].to_pylist()),
+        "by_language": {name: int(count) for name, count in zip(spoken.names, counts, strict=True)},
+        "by_rights_class": _counts(table["rights_class"]),
+        "by_institution": _counts(table["institution"]),
     }
 
 
-def _counts(values: Sequence[str]) -> dict[str, int]:
-    names, counts = np.unique(np.array(values, dtype=object), return_counts=True) if values else ([], [])
-    return {str(name): int(count) for name, count in zip(names, counts, strict=True)}
+def _counts(column: pa.ChunkedArray) -> dict[str, int]:
+    return dict(sorted((row["values"], row["counts"]) for row in column.value_counts().to_pylist()))
 
 
 def _folds(path: str) -> tuple[int, str, list[str]]:
@@ -144,41 +178,41 @@ def _folds(path: str) -> tuple[int, str, list[str]]:
     return (int(holdout.get("folds") or 0) if sources else 0), str(holdout.get("salt", "")), sources
 
 
-def _select(shard_set: ShardSet, source: SourceConfig, config: TrainConfig) -> np.ndarray:
-    """bool [N]: the samples of one source that the run may use; reads no more of the ledger than it must."""
-    captions = config.captions
+def _select(
+    shard_set: ShardSet, source: SourceConfig, config: TrainConfig
+) -> tuple[np.ndarray, Membership, Membership]:
+    """Samples of one source that the run may use (bool [N]), and the languages and institutions of all of them.
+
+    Of tars from elsewhere the records are read only where something depends on them.
+    """
+    captions, mixture, cheap = config.captions, config.mixture, has_ledger(source)
+    is_filtered = bool(captions.languages or captions.levels or not captions.machine)
     columns = {
         "source": source.collections is not None or config.fold is not None,
         "work_group": config.fold is not None,
-        "captions": bool(captions.languages or captions.levels or not captions.machine),
+        "institution": cheap or mixture.institution != BalanceConfig(),
+        "captions": captions.draw != "default" and (cheap or is_filtered or mixture.language != BalanceConfig()),
     }
     wanted = [name for name, needed in columns.items() if needed]
+    rows = read_columns(shard_set, source, wanted) if wanted else None
     keep = np.ones(len(shard_set), dtype=bool)
-    if not wanted:
-        return keep
-    rows = _rows(shard_set, source, wanted)
+    spoken = held_by = Membership.unknown(len(shard_set))
+    if rows is None:
+        return keep, spoken, held_by
+    if columns["institution"]:
+        held_by = Membership.single(rows["institution"].to_numpy(zero_copy_only=False))
+    if columns["captions"]:
+        spoken = spoken_languages(rows["captions"], captions)
+        keep &= np.bincount(spoken.sample, minlength=len(keep)) > 0
     if source.collections is not None:
-        names = np.array(rows["source"], dtype=object)
+        names = rows["source"].to_numpy(zero_copy_only=False).astype(str)
         missing = sorted(set(source.collections) - set(names))
         if missing:
             raise ConfigError(f"data: {source.path} ({source.split}) has no collection {', '.join(missing)}")
-        keep &= np.isin(names.astype(str), source.collections)
+        keep &= np.isin(names, source.collections)
     if config.fold is not None:
-        keep &= ~_held_out(source.path, config, rows["source"], rows["work_group"])
-    if columns["captions"]:
-        keep &= np.array([bool(usable(cell, captions)) for cell in rows["captions"]], dtype=bool)
-    return keep
-
-
-def _rows(shard_set: ShardSet, source: SourceConfig, wanted: list[str]) -> dict[str, list]:
-    if (Path(source.path) / MANIFEST_NAME).is_file():
-        table = pq.read_table(Path(source.path) / "ledger" / ledger_name(source.split), columns=wanted)
-        rows = {name: table[name].to_pylist() for name in wanted}
-        if "captions" in rows:
-            rows["captions"] = [[Caption(**caption) for caption in cell] for cell in rows["captions"]]
-        return rows
-    records = shard_set.records()
-    return {name: [getattr(record, name) for record in records] for name in wanted}
+        keep &= ~_held_out(source.path, config, rows["source"].to_pylist(), rows["work_group"].to_pylist())
+    return keep, spoken, held_by
 
 
 def _held_out(path: str, config: TrainConfig, sources: list[str], works: list[str]) -> np.ndarray:

@@ -2,20 +2,21 @@
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from iconoclip import models, provenance
 from iconoclip.errors import ConfigError
+from iconoclip.files import sha256_json
 
 from . import checkpoint
 from .checkpoint import TrainerState
 from .config import RESUME_FREE, TrainConfig
-from .energy import EnergyMeter
+from .energy import Energy, EnergyMeter
 from .pool import describe_sources
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ def resume_state(config: TrainConfig, fresh: TrainerState) -> TrainerState:
     allowed = (*RESUME_FREE, *config.resume.allow)
     lines = [
         f"  {name}: was {old!r}, is {new!r}"
-        for name, old, new in _differences(state.config, fresh.config)
+        for name, old, new in _differences(_with_defaults(state.config), fresh.config)
         if not any(name == free or name.startswith(f"{free}.") for free in allowed)
     ]
     if state.data_sha256 != fresh.data_sha256 and "data" not in allowed:
@@ -46,7 +47,22 @@ def resume_state(config: TrainConfig, fresh: TrainerState) -> TrainerState:
         first = f"{config.out}: holds another run; give another `out`, or name in resume.allow what may differ"
         raise ConfigError("\n".join([first, *lines]))
     log.info("%s: going on after step %s", config.out, f"{state.step:,}")
-    return replace(state, config=fresh.config, data_sha256=fresh.data_sha256, num_processes=fresh.num_processes)
+    halted = "" if "retention" in config.resume.allow else state.halted
+    return replace(
+        state,
+        config=fresh.config,
+        data_sha256=fresh.data_sha256,
+        num_processes=fresh.num_processes,
+        halted=halted,
+    )
+
+
+def _with_defaults(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration of before, with the fields that came since at their defaults: they change nothing."""
+    try:
+        return TrainConfig.model_validate(config).to_json()
+    except ValidationError:
+        return config
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
@@ -71,10 +87,11 @@ class RunRecord:
         num_samples: int,
         total_steps: int,
         device: torch.device,
+        num_nodes: int,
     ) -> None:
         parameters = list(model.module.parameters())
         self._out, self._total_steps = config.out, total_steps
-        earlier = _earlier_sessions(config.out) if state.step else []
+        earlier = _earlier_sessions(config, goes_on=state.step > 0)
         self._record = provenance.describe_run(
             config,
             status="running",
@@ -93,24 +110,40 @@ class RunRecord:
         session = {
             "started": self._record["started"],
             "first_step": state.step,
+            "num_nodes": num_nodes,
             "num_processes": state.num_processes,
-            "device": str(device),
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
             "num_threads": torch.get_num_threads(),
         }
         self._record["sessions"] = [*earlier, session]
         self._record["started"] = self._record["sessions"][0]["started"]
         provenance.write_run(config.out, self._record)
 
-    def close(self, state: TrainerState, energy: EnergyMeter) -> None:
-        """Write how far the run came and what it took; energy is rank 0's own process, times the processes."""
+    def note(self, **facts: Any) -> None:
+        """Add what is found out while the run goes on."""
+        self._record |= facts
+        provenance.write_run(self._out, self._record)
+
+    @property
+    def earlier_kwh(self) -> float:
+        """Energy of the sessions before this one."""
+        return sum(session.get("kwh", 0.0) for session in self._record["sessions"][:-1])
+
+    def save_progress(self, state: TrainerState, energy: EnergyMeter, spent: Mapping[str, float]) -> None:
+        """Write what the session took so far: if it is killed, no more is lost than since the last checkpoint.
+
+        ``spent``: seconds that were no training, by what they went into.
+        """
+        self._take_down(state, energy, spent)
+        provenance.write_run(self._out, self._record)
+
+    def close(self, state: TrainerState, energy: EnergyMeter, spent: Mapping[str, float]) -> None:
+        """Write how far the run came and what it took, all processes and sessions together."""
         sessions = self._record["sessions"]
-        used = energy.read()
-        if used["energy_method"] == "estimated":
-            used["kwh"] = round(used["kwh"] * state.num_processes, 9)
-        sessions[-1] |= {"ended": provenance.utc_now(), "last_step": state.step, **used}
-        methods = {session.get("energy_method") for session in sessions}
+        sessions[-1]["ended"] = provenance.utc_now()
+        self._take_down(state, energy, spent)
         self._record |= {
-            "status": "finished" if state.step >= self._total_steps else "stopped",
+            "status": "finished" if state.step >= self._total_steps and not state.unseen else "stopped",
             "ended": sessions[-1]["ended"],
             "seconds": round(state.seconds, 1),
             "step": state.step,
@@ -118,15 +151,26 @@ class RunRecord:
             "num_corrupt": state.num_corrupt,
             "best_step": state.best_step,
             "best_score": state.best_score,
-            "kwh": round(sum(session.get("kwh", 0.0) for session in sessions), 9),
-            "energy_method": "measured" if methods == {"measured"} else "estimated",
+            "halted": state.halted,
+            "rollbacks": state.rollbacks,
         }
         provenance.write_run(self._out, self._record)
 
+    def _take_down(self, state: TrainerState, energy: EnergyMeter, spent: Mapping[str, float]) -> None:
+        seconds = {kind: round(value, 2) for kind, value in spent.items()}
+        self._record["sessions"][-1] |= {"last_step": state.step, "spent_s": seconds, **energy.total().facts()}
+        parts = [
+            Energy(part.get("kwh", 0.0), part.get("kwh_metered", 0.0), part.get("energy_detail", ""))
+            for part in self._record["sessions"]
+        ]
+        self._record |= sum(parts, start=Energy()).facts()
 
-def _earlier_sessions(out: Path) -> list[dict[str, Any]]:
-    """Sessions of a run that goes on; none if run.json is gone."""
+
+def _earlier_sessions(config: TrainConfig, *, goes_on: bool) -> list[dict[str, Any]]:
+    """Sessions of the same run before this one; those that died before the first checkpoint took energy too."""
     try:
-        return list(json.loads((out / "run.json").read_text(encoding="utf-8"))["sessions"])
+        record = json.loads((config.out / "run.json").read_text(encoding="utf-8"))
+        same = goes_on or record["config_sha256"] == sha256_json(config.to_json())
+        return list(record["sessions"]) if same else []
     except (OSError, ValueError, KeyError):
         return []

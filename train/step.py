@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from .gather import gather_rows
 from .losses.base import Loss
 from .order import generator
+from .sharding import average_numbers, bare, gradients_kept_back
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,23 @@ def backward(
 ) -> Tensor:
     """Add the gradient of the global loss to the weights; return this process's part of the loss (their mean is it).
 
-    ``towers`` is :class:`train.towers.Towers`, bare or wrapped in DistributedDataParallel.
+    ``towers`` is :class:`train.towers.Towers`, bare, wrapped or sharded by ``sharding.distribute``.
     """
+    value = _backward(loss, towers, micro_batches, groups_LC, rank=rank, seed=seed, step=step)
+    average_numbers(towers)
+    return value
+
+
+def _backward(
+    loss: Loss,
+    towers: nn.Module,
+    micro_batches: Sequence[MicroBatch],
+    groups_LC: Tensor,
+    *,
+    rank: int,
+    seed: int,
+    step: int,
+) -> Tensor:
     first = rank * len(micro_batches)
     offset = rank * len(groups_LC)
     if len(micro_batches) == 1:
@@ -63,12 +79,12 @@ def _backward_cached(
     seeds: tuple[int, int, int],
 ) -> Tensor:
     seed, step, first = seeds
-    bare = getattr(towers, "module", towers) if isinstance(towers, nn.parallel.DistributedDataParallel) else towers
+    embed = bare(towers)
     rows = []
     with torch.no_grad():
         for number, part in enumerate(micro_batches):
             _seed(seed, step, first + number)
-            rows.append(bare(part.images, part.tokens))
+            rows.append(embed(part.images, part.tokens))
     images, texts = (torch.cat([row[i] for row in rows]).requires_grad_() for i in (0, 1))
     scale, bias = (rows[0][i].clone().requires_grad_() for i in (2, 3))
     value = loss.compute(images, texts, scale=scale, bias=bias, groups_LC=groups_LC, offset=offset, gather=gather_rows)
@@ -78,7 +94,7 @@ def _backward_cached(
         last = number == len(micro_batches) - 1
         stop = start + len(part.images)
         # One all-reduce in all: forward and backward of the others stay local.
-        with nullcontext() if last or bare is towers else towers.no_sync():  # type: ignore[operator]
+        with nullcontext() if last else gradients_kept_back(towers):
             _seed(seed, step, first + number)
             image_md, text_md, scale_out, bias_out = towers(part.images, part.tokens)
             carried = _carry(image_md, images, start, stop) + _carry(text_md, texts, start, stop)

@@ -1,6 +1,8 @@
 """The trained module as the loop sees it: both towers in one forward pass, what is frozen, the temperature's bounds."""
 
+import difflib
 import math
+from fnmatch import fnmatchcase
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +11,9 @@ from torch.nn import functional
 from iconoclip.errors import ModelError
 from iconoclip.models import Model
 
+from . import layers
 from .config import FreezeConfig
+from .layers import Place
 
 _INITIAL_BIAS = -10.0  # SigLIP, section 3.2: nearly all pairs are negative at the start
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
@@ -80,19 +84,48 @@ def freeze_parts(model: Model, freeze: FreezeConfig) -> None:
     """Switch gradients off for what ``freeze`` names.
 
     Raises:
-        ModelError: the architecture has no such part, or fewer blocks.
+        ModelError: the architecture has no such part or fewer blocks, a pattern fits no weight, or nothing is left.
     """
     module = model.module
-    if freeze.image:
-        module.visual.requires_grad_(False)
-    if freeze.text:
-        for part in _text_parts(module):
-            part.requires_grad_(False)
-    if freeze.token_table:
-        _token_table(model).requires_grad_(False)
-    for tower, count in (("image", freeze.image_blocks), ("text", freeze.text_blocks)):
-        if count:
-            _freeze_first(model, tower, count)
+    places = layers.places(module)
+    _check_blocks(model, freeze)
+    table = _token_table(model) if freeze.token_table else None
+    kept = {id(parameter) for parameter in table.parameters()} if table is not None else set()
+    patterns = _fitting(model, freeze.names, list(places))
+    for name, parameter in module.named_parameters():
+        if id(parameter) in kept or _is_frozen(places[name], freeze) or any(fnmatchcase(name, p) for p in patterns):
+            parameter.requires_grad_(False)
+    if not any(parameter.requires_grad for parameter in module.parameters()):
+        raise ModelError(f"{model.name}: freeze: nothing is left to train")
+
+
+def _is_frozen(place: Place, freeze: FreezeConfig) -> bool:
+    if place.part == "logits":
+        return freeze.logits
+    whole, blocks = (freeze.image, freeze.image_blocks) if place.tower == "image" else (freeze.text, freeze.text_blocks)
+    return whole or (blocks > 0 and place.layer <= blocks)
+
+
+def _check_blocks(model: Model, freeze: FreezeConfig) -> None:
+    depths = layers.depths(model.module)
+    for tower in layers.TOWERS:
+        count = freeze.image_blocks if tower == "image" else freeze.text_blocks
+        if count and count >= depths[tower]:
+            raise ModelError(
+                f"{model.name}: freeze.{tower}_blocks: got {count} of {depths[tower]} blocks; "
+                f"freeze fewer, or the whole tower with freeze.{tower}: true"
+            )
+
+
+def _fitting(model: Model, patterns: list[str], names: list[str]) -> list[str]:
+    """Return the patterns; one that fits no weight is an error that names the nearest weights."""
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            near = difflib.get_close_matches(pattern, names, n=3, cutoff=0.3) or names[:3]
+            raise ModelError(
+                f"{model.name}: freeze.names: {pattern!r} fits no weight; there are {', '.join(near)}, ..."
+            )
+    return patterns
 
 
 def refuse_batch_norm(model: Model, *, num_parts: int) -> None:
@@ -129,36 +162,3 @@ def _token_table(model: Model) -> nn.Module:
     if inner is not None and hasattr(inner, "get_input_embeddings"):
         return inner.get_input_embeddings()
     raise ModelError(f"{model.name}: freeze.token_table: no token table found in {type(text).__name__}")
-
-
-def _blocks(model: Model, tower: str) -> nn.ModuleList | nn.Sequential:
-    root = model.module.visual if tower == "image" else getattr(model.module, "text", model.module)
-    for path in ("transformer.resblocks", "trunk.blocks", "transformer.encoder.layer"):
-        found: object = root
-        for name in path.split("."):
-            found = getattr(found, name, None)
-        if isinstance(found, nn.ModuleList | nn.Sequential):
-            return found
-    raise ModelError(f"{model.name}: freeze.{tower}_blocks: no list of blocks found in {type(root).__name__}")
-
-
-def _freeze_first(model: Model, tower: str, count: int) -> None:
-    """Freeze everything of a tower but its blocks from ``count`` on and what comes after them."""
-    blocks = _blocks(model, tower)
-    if count >= len(blocks):
-        raise ModelError(
-            f"{model.name}: freeze.{tower}_blocks: got {count} of {len(blocks)} blocks; "
-            f"freeze fewer, or the whole tower with freeze.{tower}: true"
-        )
-    for block in list(blocks)[:count]:
-        block.requires_grad_(False)
-    root = model.module.visual if tower == "image" else getattr(model.module, "text", model.module)
-    below = (
-        "conv1", "class_embedding", "positional_embedding", "ln_pre", "patch_embed", "pos_embed", "cls_token",
-        "reg_token", "norm_pre", "token_embedding", "embeddings",
-    )  # fmt: skip
-    for holder in (root, getattr(root, "trunk", None), getattr(root, "transformer", None)):
-        for name in below:
-            part = getattr(holder, name, None)
-            if isinstance(part, nn.Module | nn.Parameter):
-                part.requires_grad_(False)

@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
-from iconoclip.embed import embed_images, embed_texts
 from iconoclip.errors import ConfigError
 from iconoclip.metrics import first_positive_ranks, hit_rate_at_k
 from iconoclip.models import Model
@@ -13,6 +11,8 @@ from iconoclip.shards import ShardSet, open_shards
 
 from .captions import usable
 from .config import CaptionConfig, TrainConfig
+from .embedding import SharedEmbedder
+from .processes import Processes
 
 KS = (1, 5)
 
@@ -62,28 +62,46 @@ def _texts(shard_set: ShardSet, number: int, config: CaptionConfig) -> list[tupl
     return list(first.items())
 
 
-def measure(model: Model, held_out: HeldOut, *, device: torch.device) -> dict[str, float]:
-    """Hit rates of both directions, for each language and as the mean over languages.
+def measure(model: Model, held_out: HeldOut, processes: Processes) -> dict[str, float]:
+    """Hit rates of both directions, for each language and as the mean over languages; all processes share the work.
 
     Names are ``text_to_image/hit_rate@1`` (mean) and ``text_to_image/hit_rate@1/fr``; ``score`` is the mean of both
     directions' hit_rate@1, by which the best checkpoint is chosen. Equal captions are right for each other's pictures.
+
+    Raises:
+        Stopped: all processes have agreed to stop.
     """
-    images_GD = embed_images(model, held_out.shard_set.image_bytes, held_out.num_pictures, device=device)
+    embedder = SharedEmbedder(model, processes)
+    images_GD = embedder.images(held_out.shard_set.image_bytes, held_out.num_pictures)
+    texts_D = embedder.texts([text for pairs in held_out.captions.values() for _, text in pairs])
+    own: dict[str, float] = {}
+    start = 0
+    for number, (language, pairs) in enumerate(held_out.captions.items()):
+        texts_QD = texts_D[start : start + len(pairs)]
+        start += len(pairs)
+        if number % processes.world == processes.rank:
+            own |= _hit_rates(texts_QD, images_GD, language, pairs)
     figures: dict[str, float] = {}
-    for language, pairs in held_out.captions.items():
-        numbers = np.array([number for number, _ in pairs])
-        texts = [text for _, text in pairs]
-        texts_QD = embed_texts(model, texts, device=device)
-        similarity_QG = texts_QD @ images_GD[numbers].T
-        ids = np.unique([" ".join(text.casefold().split()) for text in texts], return_inverse=True)[1]
-        positive_QG = ids[:, None] == ids[None, :]
-        for direction, similarity in (("text_to_image", similarity_QG), ("image_to_text", similarity_QG.T)):
-            ranks = first_positive_ranks(similarity, positive_QG)
-            for k in KS:
-                figures[f"{direction}/hit_rate@{k}/{language}"] = hit_rate_at_k(ranks, k)
+    for part in processes.gather(own):
+        figures |= part
     for direction in ("text_to_image", "image_to_text"):
         for k in KS:
             name = f"{direction}/hit_rate@{k}"
             figures[name] = float(np.mean([figures[f"{name}/{language}"] for language in held_out.captions]))
     figures["score"] = (figures["text_to_image/hit_rate@1"] + figures["image_to_text/hit_rate@1"]) / 2
+    return dict(sorted(figures.items()))
+
+
+def _hit_rates(
+    texts_QD: np.ndarray, images_GD: np.ndarray, language: str, pairs: list[tuple[int, str]]
+) -> dict[str, float]:
+    """Figures of one language; its captions are searched among the pictures that have one in it."""
+    similarity_QG = texts_QD @ images_GD[np.array([number for number, _ in pairs])].T
+    ids = np.unique([" ".join(text.casefold().split()) for _, text in pairs], return_inverse=True)[1]
+    positive_QG = ids[:, None] == ids[None, :]
+    figures = {}
+    for direction, similarity in (("text_to_image", similarity_QG), ("image_to_text", similarity_QG.T)):
+        ranks = first_positive_ranks(similarity, positive_QG)
+        for k in KS:
+            figures[f"{direction}/hit_rate@{k}/{language}"] = hit_rate_at_k(ranks, k)
     return figures

@@ -197,6 +197,8 @@ def reason_of(status: int) -> FailReason:
         return FailReason(f"http_{status}")
     if status in (407, 451):
         return FailReason.HTTP_403
+    if status in (408, 425):  # the server gave up waiting, or wants it later: nothing is said about the thing itself
+        return FailReason.TIMEOUT
     if status < 400:
         return FailReason.REDIRECT if status >= 300 else FailReason.UNEXPECTED_CONTENT
     return FailReason.HTTP_5XX if status >= 500 else FailReason.HTTP_4XX

@@ -47,7 +47,7 @@ class Fetcher:
 
     def __init__(self, config: FetchConfig, folder: Path, *, verify: ssl.SSLContext | None = None) -> None:
         policies = (config.default, *config.hosts.values())
-        self._secrets = [value for policy in policies for value in policy.secrets()]
+        self.secrets = [value for policy in policies for value in policy.secrets()]
         self.config, self.folder = config, folder
         self.user_agent = config.user_agent
         self.state = State(folder)
@@ -155,7 +155,7 @@ class Fetcher:
             return FetchFailed(
                 request,
                 error.reason,
-                redact(error.detail, self._secrets),
+                redact(error.detail, self.secrets),
                 status=error.status,
                 signals=error.signals,
                 num_attempts=error.num_attempts,
@@ -216,7 +216,7 @@ class Fetcher:
         if width and height:
             self._hosts.gate(url).count_picture(max(width, height))
         return Fetched(
-            url=redact(url, self._secrets),
+            url=redact(url, self.secrets),
             status=reply.status,
             path=reply.path,
             sha256=reply.sha256,

@@ -3,6 +3,13 @@
 IIIF Image API 1.1, 2.0/2.1 and 3.0 (https://iiif.io/api/image/3.0/, sections 4.2 "Size" and 5 "Image Information").
 ``plan_sizes(service, size_px=1024)`` lists what to try, best first; the full size is asked for only where the whole
 picture is no larger than wanted, or where the service gives nothing else.
+
+What iipimage 1.1 (level 1 of API 2) does, by trying: ``!w,h``, ``w,``, ``,h``, ``max`` and ``full`` are all answered,
+``^`` with 400; sides are rounded (of ``w,`` the height first, so that a strip comes a few pixels short); a size above
+the original comes blown up with 200 unless the library switched that off, and info.json states ``sizeAboveFull`` in
+either case; what is above its ``maxWidth`` comes at ``maxWidth``, ``max`` and ``full`` too. So a picture whose size
+nobody stated is not asked for by size before info.json has told it (``needs_info``), and the size that comes back is
+always compared (``note_size``).
 """
 
 import math
@@ -13,13 +20,17 @@ from typing import Any, Literal
 SizeForm = Literal["confined", "one_side", "listed", "max"]
 
 _LISTED_SLACK = 1.25  # a listed size up to so much larger than wanted is taken: the server has it at hand
+_CANVAS_FACTOR = 2  # Presentation API 2.1, 5.3: the canvas of a small picture should be twice as large
 _ROUNDING_PX = 2
 _SHAPE_TOLERANCE = 0.03
 
 
 @dataclass(frozen=True, slots=True)
 class ImageService:
-    """A IIIF image service; what is not known is 0, ``()`` or None. Sizes in pixels, (width, height)."""
+    """A IIIF image service; what is not known is 0, ``()`` or None. Sizes in pixels, (width, height).
+
+    With ``region`` (``x,y,w,h``) it stands for a part of its picture and has that part's size; see :func:`narrow`.
+    """
 
     id: str
     version: int = 0
@@ -31,6 +42,12 @@ class ImageService:
     max_height: int = 0
     max_area: int = 0
     is_info: bool = False
+    region: str = ""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.width, self.height
 
     @property
     def longer_px(self) -> int:
@@ -80,9 +97,34 @@ def merge_services(hint: ImageService, info: ImageService) -> ImageService:
         info,
         id=hint.id,
         version=info.version or hint.version,
+        level=hint.level if info.level is None else info.level,
         width=info.width or hint.width,
         height=info.height or hint.height,
     )
+
+
+def narrow(service: ImageService, box: tuple[float, float, float, float]) -> ImageService:
+    """The service of a part: ``box`` is its left, top, width and height as shares of the picture, whose size is known.
+
+    Listed sizes are those of the whole picture; a limit (``maxWidth``) holds for whatever is sent.
+    """
+    assert min(service.size) > 0
+    left, top = (min(round(share * side), side - 1) for share, side in zip(box[:2], service.size, strict=True))
+    width = max(1, min(round(box[2] * service.width), service.width - left))
+    height = max(1, min(round(box[3] * service.height), service.height - top))
+    return replace(service, region=f"{left},{top},{width},{height}", width=width, height=height, sizes=())
+
+
+def needs_info(service: ImageService, size_px: int) -> bool:
+    """Whether info.json must be read before the first picture is asked for at ``size_px``.
+
+    Before API 3 a server may blow up what is smaller than asked, and the size that a manifest states may be that of a
+    canvas, twice the picture's; a static level 0 gives the sizes it lists, or all.
+    """
+    if service.is_info:
+        return False
+    is_doubtful = not service.longer_px or size_px < service.longer_px < _CANVAS_FACTOR * size_px
+    return (is_doubtful and service.version < 3) or (service.level == 0 and not service.sizes)
 
 
 def plan_sizes(service: ImageService, size_px: int, *, avoid: Iterable[SizeForm] = ()) -> list[SizeAsk]:
@@ -91,13 +133,11 @@ def plan_sizes(service: ImageService, size_px: int, *, avoid: Iterable[SizeForm]
     ``avoid`` names forms that this host is known to refuse; they go to the end.
     """
     wanted_px = _longer_px_allowed(service, size_px)
-    whole = SizeAsk(_url(service, "max" if service.version != 1 else "full"), "max", service.longer_px)
+    is_small = 0 < service.longer_px <= wanted_px
+    whole = [SizeAsk(_url(service, name), "max", service.longer_px) for name in _names_of_whole(service, is_small)]
+    if is_small:
+        return whole  # asking for more would be refused (API 3) or blown up (API 2)
     asks: list[SizeAsk] = []
-    if service.longer_px and service.longer_px <= wanted_px:
-        asks.append(whole)  # asking for more would be refused (API 3) or blown up (API 2)
-        if service.version in (0, 2):  # `max` came with 2.1; 2.0 servers know `full` alone
-            asks.append(replace(whole, url=_url(service, "full")))
-        return asks
     listed = _pick_listed(service, wanted_px)
     is_static = service.level == 0
     if listed and (is_static or wanted_px <= max(listed) <= _LISTED_SLACK * wanted_px):
@@ -113,7 +153,16 @@ def plan_sizes(service: ImageService, size_px: int, *, avoid: Iterable[SizeForm]
             asks.append(_ask_listed(service, listed))
     avoided = set(avoid)
     asks.sort(key=lambda ask: ask.form in avoided)  # stable
-    return [*asks, whole]
+    urls = {ask.url for ask in asks}
+    return [*asks, *(ask for ask in whole if ask.url not in urls)]
+
+
+def _names_of_whole(service: ImageService, is_small: bool) -> tuple[str, ...]:
+    """``full`` (API 1, 2), ``max`` (2.1, 3): 2.0 and static trees know ``full`` alone, only ``max`` keeps to limits."""
+    if service.version in (1, 3):
+        return ("full",) if service.version == 1 else ("max",)
+    is_full_first = service.version == 2 and (is_small or service.level == 0)
+    return ("full", "max") if is_full_first else ("max", "full")
 
 
 def _longer_px_allowed(service: ImageService, size_px: int) -> int:
@@ -132,11 +181,12 @@ def _longer_px_allowed(service: ImageService, size_px: int) -> int:
 
 
 def _pick_listed(service: ImageService, wanted_px: int) -> tuple[int, int] | None:
-    """The smallest listed size that is large enough, else the largest."""
-    enough = [size for size in service.sizes if max(size) >= wanted_px]
+    """The smallest listed size that is large enough, else the largest; sizes above the picture's own are not there."""
+    sizes = [size for size in service.sizes if max(size) <= (service.longer_px or math.inf)]
+    enough = [size for size in sizes if max(size) >= wanted_px]
     if enough:
         return min(enough, key=max)
-    return max(service.sizes, key=max) if service.sizes else None
+    return max(sizes, key=max, default=None)
 
 
 def _ask_listed(service: ImageService, size: tuple[int, int]) -> SizeAsk:
@@ -150,7 +200,7 @@ def _ask_listed(service: ImageService, size: tuple[int, int]) -> SizeAsk:
 
 def _url(service: ImageService, size: str) -> str:
     quality = "native" if service.version == 1 else "default"
-    return f"{service.id}/full/{size}/0/{quality}.jpg"
+    return f"{service.id}/{service.region or 'full'}/{size}/0/{quality}.jpg"
 
 
 def note_size(service: ImageService | None, ask: SizeAsk, got: tuple[int, int], *, size_px: int) -> str:
@@ -164,6 +214,9 @@ def note_size(service: ImageService | None, ask: SizeAsk, got: tuple[int, int], 
         notes.append(f"smaller than asked: {longer} px where {ask.longer_px} px were asked for")
     if ask.longer_px and ask.longer_px < size_px and service and service.longer_px > ask.longer_px:
         notes.append(f"the service gives {ask.longer_px} px at most where {size_px} px were wanted")
+    is_scaled = ask.form in ("confined", "one_side") and abs(longer - ask.longer_px) <= _ROUNDING_PX
+    if is_scaled and service and not service.longer_px and service.version < 3:
+        notes.append("nobody states how large the picture is: it may have been blown up")
     if service and service.width and service.height:
         shape, stated = width / height, service.width / service.height
         # Small pictures round: one pixel of 50 is 2 %.

@@ -4,6 +4,7 @@
 and size, whatever URL finally gave it, so a second run asks nothing.
 """
 
+import asyncio
 import json
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
@@ -11,27 +12,51 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from .answers import Answer, Fetched, FetchFailed, FetchRequest
+from .answers import Answer, FailReason, Fetched, FetchFailed, FetchRequest
 from .fetcher import Fetcher
-from .image_sizes import ImageService, SizeAsk, SizeForm, merge_services, note_size, plan_sizes, read_service
+from .image_sizes import (
+    ImageService,
+    SizeAsk,
+    SizeForm,
+    merge_services,
+    narrow,
+    needs_info,
+    note_size,
+    plan_sizes,
+    read_service,
+)
 
+_NEVER_BLOWS_UP = 3  # version of the Image API from which a server refuses what is larger than the picture
 # What services answer when they cannot give a size: bad request, not there (static trees), not implemented.
 _NO_SUCH_SIZE = frozenset({400, 404, 405, 422, 501})
+# The host did not answer, or may not be asked: the picture waits for another run rather than being asked for blindly.
+_NOT_NOW = frozenset(
+    {
+        FailReason.UNSAFE_URL, FailReason.DNS, FailReason.CONNECT, FailReason.TLS, FailReason.TIMEOUT, FailReason.RESET,
+        FailReason.TRUNCATED, FailReason.PROTOCOL, FailReason.HTTP_429, FailReason.CHALLENGE, FailReason.BUDGET,
+        FailReason.HOST_DOWN, FailReason.HOST_PAUSED,
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class PictureRequest:
-    """A picture whose longer side should be ``size_px``: of a IIIF ``service``, or at ``url`` as it is."""
+    """A picture whose longer side should be ``size_px``: of a IIIF ``service``, or at ``url`` as it is.
+
+    ``box`` asks the service for a part: left, top, width and height as shares of the picture.
+    """
 
     url: str = ""
     service: ImageService | None = None
     size_px: int = 1024
     tag: str = ""
+    box: tuple[float, float, float, float] | None = None
 
     @property
     def name(self) -> str:
-        """What decides the picture: the service and the size, or the URL."""
-        return f"{self.service.id} !{self.size_px}" if self.service else self.url
+        """What decides the picture: the service, the part of it and the size, or the URL."""
+        part = " " + ",".join(f"{share:.6f}" for share in self.box) if self.box else ""
+        return f"{self.service.id}{part} !{self.size_px}" if self.service else self.url
 
     @property
     def host(self) -> str:
@@ -48,11 +73,16 @@ class PictureRequest:
 
 
 class PictureFetcher:
-    """Asks a :class:`Fetcher` for pictures; learns which forms of size a host refuses."""
+    """Asks a :class:`Fetcher` for pictures; learns what services of a place speak and which forms of size they refuse.
+
+    Once one info.json of a place says API 3, the others there are not read: API 3 blows nothing up.
+    """
 
     def __init__(self, fetcher: Fetcher) -> None:
         self._fetcher = fetcher
         self._refused_forms: dict[str, set[SizeForm]] = defaultdict(set)
+        self._versions: dict[str, int] = {}
+        self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def fetch_all(
         self, requests: Iterable[PictureRequest] | AsyncIterable[PictureRequest]
@@ -79,7 +109,16 @@ class PictureFetcher:
     async def _try_sizes(self, service: ImageService, request: PictureRequest) -> Answer:
         asked: list[SizeAsk] = []
         first_failure: FetchFailed | None = None
-        is_info_wanted = not service.is_info
+        service, failure = await self._get_to_know(service, request)
+        if failure is not None and (failure.reason in _NOT_NOW or (request.box and not service.longer_px)):
+            return failure
+        is_info_read = service.is_info or failure is not None
+        if request.box:
+            if problem := _no_parts(service):
+                return FetchFailed(
+                    request.to_fetch_request(), FailReason.UNEXPECTED_CONTENT, f"{service.id}: {problem}"
+                )
+            service, is_info_read = narrow(service, request.box), True
         while True:
             asks = plan_sizes(service, request.size_px, avoid=self._refused_forms[request.host])
             ask = next((each for each in asks if each.url not in {before.url for before in asked}), None)
@@ -93,23 +132,46 @@ class PictureFetcher:
             first_failure = first_failure or answer
             if answer.status not in _NO_SUCH_SIZE:
                 return answer
+            if not is_info_read:
+                is_info_read = True
+                service, _ = await self._read_info(service)
+            if not asked and not service.is_info and answer.status == 404:
+                return answer  # neither the picture nor its description is there
             asked.append(ask)
-            if is_info_wanted:
-                is_info_wanted = False
-                service = await self._read_info(service)
-                if not service.is_info and answer.status == 404:
-                    return answer  # neither the picture nor its description is there
 
-    async def _read_info(self, service: ImageService) -> ImageService:
+    async def _get_to_know(
+        self, service: ImageService, request: PictureRequest
+    ) -> tuple[ImageService, FetchFailed | None]:
+        """The service with what must be known before it is asked; and why that could not be had."""
+        if request.box:  # a part is asked for in pixels of the picture, which a manifest may not know
+            async with self._locks[service.id]:  # the store has it for the next part of the page
+                return (service, None) if service.is_info else await self._read_info(service)
+        if not needs_info(service, request.size_px):
+            return service, None
+        if service.version:
+            return await self._read_info(service)
+        place = _place_of(service)
+        async with self._locks[place]:  # the first one asks for all
+            if place not in self._versions:
+                known, failure = await self._read_info(service)
+                if known.is_info:
+                    self._versions[place] = known.version
+                return known, failure
+        if self._versions[place] >= _NEVER_BLOWS_UP:
+            return replace(service, version=self._versions[place]), None
+        return await self._read_info(service)
+
+    async def _read_info(self, service: ImageService) -> tuple[ImageService, FetchFailed | None]:
+        """The service with what info.json adds, as far as there is one; and why there is none."""
         answer = await self._fetcher.fetch(FetchRequest(f"{service.id}/info.json", expect="json"))
         if isinstance(answer, FetchFailed):
-            return service
+            return service, answer
         try:
             data = json.loads(answer.read())
         except (ValueError, RecursionError):
-            return service
+            return service, None
         info = read_service(data, is_info=True) if isinstance(data, dict) else None
-        return merge_services(service, info) if info else service
+        return merge_services(service, info) if info else service, None
 
     def _learn(self, host: str, *, refused: Iterable[SizeAsk], given: SizeAsk) -> None:
         # Only the same size in another form says something about forms: a size may be too large for the host.
@@ -121,6 +183,18 @@ class PictureFetcher:
             return answer
         note = note_size(service, ask, (answer.width, answer.height), size_px=request.size_px)
         return replace(answer, note=note)
+
+
+def _no_parts(service: ImageService) -> str:
+    """Why the service cannot be asked for a part; ``""`` where it can."""
+    if service.level == 0:
+        return "gives whole pictures only (level 0), no parts of them"
+    return "" if service.width and service.height else "does not say how large the picture is, so no part can be named"
+
+
+def _place_of(service: ImageService) -> str:
+    """Host and the first two steps of the path: where services of one kind lie."""
+    return "/".join(service.id.split("/", 5)[:5])
 
 
 def mix_hosts(requests: Iterable[PictureRequest]) -> list[PictureRequest]:

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from iconoclip.records import RejectReason
 
-from ..sources.base import PictureError
+from ..sources.base import Box, PictureError
 from .answers import Answer, Fetched
 from .fetcher import Fetcher
+from .image_sizes import ImageService
 from .images import PictureFetcher, PictureRequest, mix_hosts
 from .policy import FetchConfig
 from .report import HostReport
@@ -25,7 +26,9 @@ from .report import HostReport
 class RemotePicture:
     """A picture at a library; after fetching either ``path`` and ``sha256`` or ``reason`` are set.
 
-    ``tdm`` is what the host said about robots and mining, for ``Record.tdm``; ``note`` what is odd about the size.
+    ``tdm`` is what the host said about robots and mining, for ``Record.tdm``; ``note`` what is odd about the size;
+    ``is_new`` says that it was not in the store before. ``box`` is cut out of what came; a part that the service itself
+    gives is a matter of the request.
     """
 
     request: PictureRequest
@@ -36,10 +39,13 @@ class RemotePicture:
     detail: str = ""
     tdm: str = ""
     note: str = ""
+    is_new: bool = False
+    box: Box | None = None
 
     def fingerprint(self) -> str:
         """The bytes' own hash once they are here; before, what was asked for."""
-        return f"remote:{self.sha256 or self.reason or self.request.name}:{self.turn_deg}"
+        part = f":{self.box}" if self.box else ""
+        return f"remote:{self.sha256 or self.reason or self.request.name}:{self.turn_deg}{part}"
 
     def read(self) -> bytes:
         """The encoded picture, compared with its hash.
@@ -68,9 +74,21 @@ class RemotePicture:
     def resolved(self, answer: Answer) -> "RemotePicture":
         """This picture with what came of its request."""
         tdm = answer.signals.to_text()
+        is_new = not answer.from_store
         if isinstance(answer, Fetched):
-            return replace(self, path=str(answer.path), sha256=answer.sha256, tdm=tdm, note=answer.note)
-        return replace(self, reason=answer.reject_reason, detail=answer.text, tdm=tdm)
+            return replace(self, path=str(answer.path), sha256=answer.sha256, tdm=tdm, note=answer.note, is_new=is_new)
+        return replace(self, reason=answer.reject_reason, detail=answer.text, tdm=tdm, is_new=is_new)
+
+
+def is_web_address(text: str) -> bool:
+    """Whether ``text`` is an address that can be asked for; other schemes are file names, which are not there."""
+    return text.lower().startswith(("http://", "https://"))
+
+
+def remote_picture(address: str, *, size_px: int, turn_deg: int = 0) -> RemotePicture:
+    """The picture at an address: a IIIF image service where it ends in ``/info.json``, else a file as it is."""
+    service = ImageService(address.removesuffix("/info.json")) if address.endswith("/info.json") else None
+    return RemotePicture(PictureRequest("" if service else address, service, size_px), turn_deg)
 
 
 def fetch_pictures(
@@ -78,11 +96,12 @@ def fetch_pictures(
     folder: Path,
     pictures: Sequence[RemotePicture],
     *,
-    on_answer: Callable[[RemotePicture], None] = lambda picture: None,
+    on_answer: Callable[[int, RemotePicture], None] = lambda position, picture: None,
 ) -> tuple[list[RemotePicture], list[HostReport]]:
     """Fetch all ``pictures``, in their order in the result, and report what each host was asked.
 
-    Pictures of the same request are fetched once. ``on_answer`` is called for each answer as it comes.
+    Pictures of the same request are fetched once. ``on_answer`` gets the position of each picture and the picture with
+    what came of it, as answers come.
 
     Raises:
         IconoclipError: no contact is configured, or another fetch uses ``folder``.
@@ -94,7 +113,7 @@ async def _fetch_pictures(
     config: FetchConfig,
     folder: Path,
     pictures: Sequence[RemotePicture],
-    on_answer: Callable[[RemotePicture], None],
+    on_answer: Callable[[int, RemotePicture], None],
 ) -> tuple[list[RemotePicture], list[HostReport]]:
     places: dict[str, list[int]] = {}
     for position, picture in enumerate(pictures):
@@ -105,5 +124,5 @@ async def _fetch_pictures(
         async for answer in PictureFetcher(fetcher).fetch_all(requests):
             for position in places[answer.request.name]:
                 done[position] = done[position].resolved(answer)
-                on_answer(done[position])
+                on_answer(position, done[position])
         return done, fetcher.report()

@@ -18,6 +18,7 @@ from iconoclip.errors import IconoclipError
 
 PRODUCT = "iconoclip"  # the token that robots.txt files may address
 
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 _CONTACT = re.compile(r"(mailto:)?[^@\s()<>;]+@[^@\s()<>;]+\.[a-zA-Z]{2,}|https?://[^\s()<>;]+")
 
 
@@ -61,6 +62,13 @@ class HostPolicy(Config):
     budget: Budget = Budget()
     headers_from_env: dict[str, str] = Field(default_factory=dict)
     params_from_env: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("headers_from_env", "params_from_env")
+    @classmethod
+    def _check_variables(cls, variables: dict[str, str]) -> dict[str, str]:
+        if not all(_VARIABLE.fullmatch(name) for name in variables.values()):
+            raise ValueError("the right side is the name of an environment variable (A to Z, 0 to 9, _), never a key")
+        return variables
 
     @property
     def has_secrets(self) -> bool:

@@ -12,8 +12,9 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 # Query parameters whose values are keys. `resumptionToken`, `cursor` and `token` are not: they say which page is meant.
 _KEY_PARAMS = frozenset(
     {
-        "wskey", "apikey", "api_key", "api-key", "key", "access_token", "auth_token", "id_token", "client_secret",
-        "secret", "password", "passwd", "pwd", "x-api-key", "subscription-key", "ocp-apim-subscription-key",
+        "wskey", "apikey", "api_key", "api-key", "key", "access_token", "accesstoken", "auth_token", "id_token",
+        "client_secret", "secret", "password", "passwd", "pwd", "x-api-key", "subscription-key",
+        "ocp-apim-subscription-key",
     }
 )  # fmt: skip
 _SIGNATURE_PARAMS = frozenset(

@@ -66,7 +66,10 @@ def obey(signals: Signals, obedience: Obedience, *, is_picture: bool) -> Signals
     """
     overridden = []
     found = (
-        (signals.robots in ("disallowed", "unreachable"), obedience.robots, FailReason.ROBOTS, _robots_text(signals)),
+        (signals.robots == "unreachable", obedience.robots, FailReason.CONNECT,
+         "robots.txt could not be read, so nothing may be asked now (RFC 9309, 2.3.1.4); is the address right, and the "
+         "host up? Run again later"),
+        (signals.robots == "disallowed", obedience.robots, FailReason.ROBOTS, "robots.txt disallows it"),
         (bool(signals.ai_disallowed), obedience.ai_tokens, FailReason.ROBOTS,
          f"robots.txt shuts out {', '.join(signals.ai_disallowed)}"),
         (signals.tdm_reservation == 1 and is_picture, obedience.tdm, FailReason.TDM,
@@ -76,17 +79,11 @@ def obey(signals: Signals, obedience: Obedience, *, is_picture: bool) -> Signals
         if is_refusal and what == "obey":
             raise _refuse(reason, detail, signals)
         if is_refusal:
-            overridden.append(reason.value)
+            overridden.append(FailReason.ROBOTS.value if reason is FailReason.CONNECT else reason.value)
     refusing = [each for each in signals.x_robots if each in obedience.x_robots]
     if refusing and is_picture:
         raise _refuse(FailReason.X_ROBOTS, f"X-Robots-Tag: {', '.join(refusing)}", signals)
     return replace(signals, overridden=tuple(dict.fromkeys(overridden))) if overridden else signals
-
-
-def _robots_text(signals: Signals) -> str:
-    if signals.robots == "unreachable":
-        return "robots.txt could not be read, so nothing may be asked (RFC 9309, 2.3.1.4); fetch.obedience.robots: log"
-    return "robots.txt disallows it"
 
 
 def _refuse(reason: FailReason, detail: str, signals: Signals) -> FetchError:

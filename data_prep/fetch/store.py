@@ -6,7 +6,7 @@ with a body of another size (a power cut), counts as not there.
 
 import hashlib
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
@@ -19,6 +19,20 @@ from .state import State
 _COLUMNS = (
     "status", "sha256", "num_bytes", "content_type", "etag", "last_modified", "fetched_at", "width", "height", "note",
 )  # fmt: skip
+
+
+def body_path(folder: Path, sha256: str) -> Path:
+    """Where the body of that hash lies, or would lie, in a store's folder."""
+    return folder / "bodies" / sha256[:2] / sha256
+
+
+def forget_bodies(folder: Path, sha256s: Iterable[str]) -> int:
+    """Remove bodies from a store's folder for good; says how many were there."""
+    paths = [body_path(folder, sha256) for sha256 in sha256s]
+    there = [path for path in paths if path.is_file()]
+    for path in there:
+        path.unlink()
+    return len(there)
 
 
 class BodyWriter:
@@ -63,7 +77,7 @@ class Store:
 
     def path_of(self, sha256: str) -> Path:
         """Where a body lies or would lie."""
-        return self.folder / "bodies" / sha256[:2] / sha256
+        return body_path(self.folder, sha256)
 
     @contextmanager
     def new_body(self) -> Iterator[BodyWriter]:

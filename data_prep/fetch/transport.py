@@ -6,7 +6,7 @@ httpx2's own transport cannot be given a network backend, so this one puts httpc
 
 import ssl
 from collections.abc import AsyncIterator, Iterable
-from typing import cast
+from typing import Any, cast
 
 import httpcore2
 import httpx2
@@ -14,6 +14,8 @@ import httpx2
 from .answers import FailReason, FetchError
 from .guard import resolve_public
 from .policy import FetchConfig
+
+_READ_BYTES = 1 << 20
 
 
 class GuardedBackend(httpcore2.AsyncNetworkBackend):
@@ -37,11 +39,40 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         last: Exception | None = None
         for address in addresses:
             try:
-                return await self._inner.connect_tcp(address, port, share, local_address, socket_options)
+                return _LargeReads(await self._inner.connect_tcp(address, port, share, local_address, socket_options))
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
                 last = error
         assert last is not None  # getaddrinfo raises rather than giving no address
         raise last
+
+
+class _LargeReads(httpcore2.AsyncNetworkStream):
+    """Takes what has come at once: pictures arrive in hundreds of kilobytes, httpcore2 asks for 64 at a time."""
+
+    def __init__(self, stream: httpcore2.AsyncNetworkStream) -> None:
+        self._stream = stream
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """What has come, at most ``max_bytes`` or a megabyte."""
+        return await self._stream.read(max(max_bytes, _READ_BYTES), timeout)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """As the stream does."""
+        await self._stream.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        """As the stream does."""
+        await self._stream.aclose()
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore2.AsyncNetworkStream:
+        """The same over TLS."""
+        return _LargeReads(await self._stream.start_tls(ssl_context, server_hostname, timeout))
+
+    def get_extra_info(self, info: str) -> Any:
+        """As the stream does."""
+        return self._stream.get_extra_info(info)
 
 
 class Transport(httpx2.AsyncBaseTransport):

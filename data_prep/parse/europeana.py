@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from ..dates import read_years
 from .edm import europeana_id, parse_graph
 from .json import Object, as_object, as_text, objects, strings
 from .parsed import Parsed, ParseError, ParseReason, Text, View, unique, unique_texts
@@ -18,6 +19,8 @@ from .text import iconclass_of, is_procedural, plain_text, split_name
 from .urls import gallica_ark, gallica_page, image_service_of, image_url, is_picture, service_url, web_url
 from .xml import read_language
 
+_IDENTIFIER = re.compile(r"/[^/?#\s]+/[^/?#\s]+$")
+_SAID_KEY = re.compile(r"\b(wskey|api[ _-]?key)[=: ]+(?!(?:is|was|has|not|provided|missing|invalid)\b)\S+", re.I)
 _PREFIXED = re.compile(r"^(webResourceEdm|dcterms|dc|edm|ore|owl|skos|ebucore|svcs|foaf|rdaGr2|rdf)([A-Z]\w*)$")
 _NODE_LISTS = {
     "proxies": "ore:Proxy", "aggregations": "ore:Aggregation", "providedCHOs": "edm:ProvidedCHO", "agents": "edm:Agent",
@@ -46,7 +49,7 @@ def raise_error(data: Object) -> None:
         detail = ": ".join(text for name in ("code", "error", "message") if (text := as_text(data.get(name))))
         if key:
             detail = detail.replace(key, "***")
-        raise ParseError(ParseReason.PROTOCOL_ERROR, re.sub(r"(?i)(wskey|api ?key)[=: ]+\S+", r"\1 ***", detail)[:200])
+        raise ParseError(ParseReason.PROTOCOL_ERROR, _SAID_KEY.sub(r"\1 ***", detail)[:200])
 
 
 def parse_search(data: Any) -> SearchPage:
@@ -66,56 +69,102 @@ def parse_search(data: Any) -> SearchPage:
 
 def _read_item(item: Object) -> Parsed:
     language = next((read_language(text) for text in strings(item.get("language"))), "")
-    kind = as_text(item.get("type"))
+    language = "" if language == "mul" else language
+    kind, identifier = as_text(item.get("type")), as_text(item.get("id"))
     views = _item_views(item, kind)
     landing_page = next((url for each in strings(item.get("edmIsShownAt")) if (url := web_url(each))), "")
     ark = gallica_ark(landing_page) or next((ark for view in views if (ark := gallica_ark(view.url))), "")
     concepts = strings(item.get("edmConcept")) + strings(as_object(item.get("dcSubjectLangAware")).get("def"))
+    dates, years = _dates(item, language)
     return Parsed(
-        id=as_text(item.get("id")),
+        id=identifier,
         format="europeana_search",
-        titles=_texts(item, "dcTitle", "title"),
-        descriptions=tuple(text for text in _texts(item, "dcDescription") if not is_procedural(text.text)),
-        creators=tuple(dict.fromkeys(split_name(text) for text in _labels(item, "dcCreator"))),
-        contributors=tuple(dict.fromkeys(split_name(text) for text in _labels(item, "dcContributor"))),
-        dates=tuple(_labels(item, "dctermsCreated", "dcDate", "dctermsIssued")) or tuple(strings(item.get("year"))),
-        places=tuple(_labels(item, "dctermsSpatial")),
-        types=unique([*_labels(item, "dcType"), kind]),
-        techniques=tuple(_labels(item, "dctermsMedium", "dcFormat")),
-        subjects=unique([*_labels(item, "dcSubject"), *_concepts(item, language)]),
+        titles=_texts(item, "dcTitle", language, "title"),
+        descriptions=tuple(text for text in _texts(item, "dcDescription", language) if not is_procedural(text.text)),
+        creators=tuple(dict.fromkeys(split_name(text) for text in _labels(item, language, "dcCreator"))),
+        contributors=tuple(dict.fromkeys(split_name(text) for text in _labels(item, language, "dcContributor"))),
+        dates=dates,
+        year_min=min(years, default=None),
+        year_max=max(years, default=None),
+        places=tuple(_labels(item, language, "dctermsSpatial") or _labels(item, language, "edmPlaceLabel")),
+        types=unique([*_labels(item, language, "dcType"), kind]),
+        techniques=tuple(_labels(item, language, "dctermsMedium", "dcFormat")),
+        subjects=unique([*_labels(item, language, "dcSubject"), *_concepts(item, language)]),
         iconclass=unique([iconclass_of(uri) for uri in concepts]),
         rights=tuple(statement(raw, "image", "aggregation", "rights") for raw in strings(item.get("rights"))),
         institution=as_text(item.get("dataProvider")),
         languages=unique([read_language(text) for text in strings(item.get("dcLanguage"))]),
-        metadata_language="" if language == "mul" else language,
-        landing_page=landing_page,
+        metadata_language=language,
+        landing_page=landing_page or item_page(identifier),
         manifest=gallica_page(ark)[2] if ark else "",
         views=views,
     )
 
 
-def _texts(item: Object, name: str, plain: str = "") -> tuple[Text, ...]:
+def item_page(identifier: str) -> str:
+    """Europeana's own page of an object: what ``guid`` says, without the caller's key."""
+    return web_url(f"https://www.europeana.eu/item{identifier}") if _IDENTIFIER.match(identifier) else ""
+
+
+def _texts(item: Object, name: str, language: str, plain: str = "") -> tuple[Text, ...]:
+    """Texts in all their languages; an English one beside the catalogue's may be Europeana's own translation.
+
+    Nothing in a search answer tells them apart; the Record does (the provider's proxy and Europeana's).
+    """
+    by_language = _by_language(item, name)
+    is_translated = language not in ("", "en") and len(by_language) > 1
     found = [
-        Text(plain_text(text), read_language(lang), name)
-        for lang, values in as_object(item.get(f"{name}LangAware")).items()
-        for text in strings(values)
-        if not text.startswith(("http://", "https://"))
+        Text(text, code, name, machine=is_translated and code == "en")
+        for code, texts in by_language.items()
+        for text in texts
     ]
     if not found:
         found = [Text(plain_text(text), "", name) for text in strings(item.get(plain) or item.get(name))]
     return unique_texts(found)
 
 
-def _labels(item: Object, *names: str) -> list[str]:
-    texts = [text for name in names for text in strings(item.get(f"{name}LangAware") or item.get(name))]
-    return list(unique([plain_text(text) for text in texts if not text.startswith(("http://", "https://"))]))
+def _labels(item: Object, language: str, *names: str) -> list[str]:
+    """Values in the catalogue's language and those in none; else the English ones, else the first language's."""
+    found = []
+    for name in names:
+        texts = _by_language(item, name)
+        own = [*texts.get(language, ()), *texts.get("", ())]
+        plain = [text for text in map(plain_text, strings(item.get(name))) if _is_literal(text)]
+        found += own or texts.get("en") or next(iter(texts.values()), plain)
+    return list(unique(found))
 
 
 def _concepts(item: Object, language: str) -> list[str]:
-    # Labels in twenty languages: those of the catalogue, else the English ones
-    labels = as_object(item.get("edmConceptPrefLabelLangAware"))
-    by_language = {read_language(lang): strings(texts) for lang, texts in labels.items()}
-    return [plain_text(text) for text in by_language.get(language) or by_language.get("en") or []]
+    # Labels in twenty languages and more: those of the catalogue, else the English ones
+    labels = _by_language(item, "edmConceptPrefLabel")
+    return labels.get(language or "en") or labels.get("en") or []
+
+
+def _by_language(item: Object, name: str) -> dict[str, list[str]]:
+    """Words of a language map; ``""`` is for those whose language nobody states."""
+    found: dict[str, list[str]] = {}
+    for code, values in as_object(item.get(f"{name}LangAware")).items():
+        texts = [text for text in map(plain_text, strings(values)) if _is_literal(text)]
+        if texts:
+            found.setdefault(read_language(code), []).extend(texts)
+    return found
+
+
+def _is_literal(text: str) -> bool:
+    """Whether a value is words: not an address, nor the name of a node that is not there (``#Jan_Bussemecher``)."""
+    return bool(text) and not text.startswith(("http://", "https://", "#"))
+
+
+def _dates(item: Object, language: str) -> tuple[tuple[str, ...], list[int]]:
+    """Dates as stated, else as Europeana normalised them (language ``zxx``: ``1775/1800``), and then their years.
+
+    ``year`` comes last: it holds one year of a span, and where there are several any of them.
+    """
+    stated = tuple(_labels(item, language, "dctermsCreated", "dcDate", "dctermsIssued"))
+    if stated:
+        return stated, []
+    normalised = strings(as_object(item.get("edmTimespanLabelLangAware")).get("zxx")) or strings(item.get("year"))
+    return unique(normalised), [year for text in normalised for year in read_years(text) if year is not None]
 
 
 def _item_views(item: Object, kind: str) -> tuple[View, ...]:

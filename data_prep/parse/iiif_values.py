@@ -6,7 +6,7 @@ from typing import Any
 from .iiif_labels import FIELDS
 from .json import Object, as_list, as_object, as_text, objects
 from .parsed import Text
-from .text import plain_text
+from .text import name_lines, plain_text
 from .urls import service_url, web_url
 from .xml import read_language
 
@@ -55,25 +55,41 @@ def raw_texts(value: Any, lang: str = "") -> list[tuple[str, str]]:
 def metadata_fields(value: Any, source: str) -> dict[str, list[Text]]:
     """Texts of a ``metadata`` list by the field their label means (see the table); raw HTML of rights is kept.
 
-    A label in several languages counts by the first that is known. Values without a known label are left out.
+    A label in several languages counts by the first that is known. Values without a known label are left out. Titles
+    and descriptions are kept in all languages, of everything else the first that is stated.
     """
     found: dict[str, list[Text]] = {}
     for pair in objects(value):
         labels = [text for text, _ in raw_texts(pair.get("label"))]
-        names = [re.sub(r"[\s:]+$|\s+(?=/)|(?<=/)\s+", "", plain_text(label)).casefold() for label in labels]
-        field = next((FIELDS[name] for name in names if name in FIELDS), "")
-        if field:
-            label = f"{source}:{labels[0]}"
-            if field == "rights":
-                texts = [Text(raw, lang, label) for raw, lang in raw_texts(pair.get("value"))]
-            else:
-                texts = list(texts_of(pair.get("value"), label))
-            found.setdefault(field, []).extend(texts)
+        field = _field_of(labels)
+        if not field:
+            continue
+        label, raw = f"{source}:{labels[0]}", raw_texts(pair.get("value"))
+        if field == "rights":
+            texts = [Text(text, lang, label) for text, lang in raw]
+        elif field == "creator":
+            texts = _in_one_language([Text(name, lang, label) for text, lang in raw for name in name_lines(text)])
+        else:
+            texts = list(texts_of(pair.get("value"), label))
+            texts = texts if field in ("title", "description") else _in_one_language(texts)
+        found.setdefault(field, []).extend(texts)
     return found
 
 
+def _field_of(labels: list[str]) -> str:
+    names = [re.sub(r"[\s:]+$|\s+(?=/)|(?<=/)\s+", "", plain_text(label)).casefold() for label in labels]
+    bare = [re.sub(r"\s*\([^()]*\)$", "", name) for name in names]  # "Subject (Topic)", "Object ID (OID)"
+    return next((FIELDS[name] for name in (*names, *bare) if name in FIELDS), "")
+
+
+def _in_one_language(texts: list[Text]) -> list[Text]:
+    first = next((text.lang for text in texts if text.lang), "")
+    return [text for text in texts if text.lang in ("", first)]
+
+
 def image_service(value: Any) -> Object:
-    """The image service among the services of a resource (search and login are others); ``{}`` if there is none."""
+    """The newest image service of a resource (search and login are others); ``{}`` if there is none."""
+    found: list[Object] = []
     for each in _services(value):
         about = " ".join(
             [type_of(each), *(as_text(text) for text in as_list(each.get("profile"))), as_text(each.get("@context"))]
@@ -82,8 +98,8 @@ def image_service(value: Any) -> Object:
             continue
         # some services say nothing but their address
         if "image" in about or "compliance" in about or "level" in about or not about.strip():
-            return each
-    return {}
+            found.append(each)
+    return max(found, key=lambda each: type_of(each) == "ImageService3", default={})
 
 
 def _services(value: Any) -> list[Object]:

@@ -5,6 +5,7 @@ choice, of which the first is taken. Sound, film and text are no views; a placeh
 page.
 """
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -13,13 +14,16 @@ from .iiif_values import id_of, image_service, metadata_fields, raw_texts, servi
 from .json import Object, as_list, as_object, as_pixels, as_text, objects
 from .parsed import RightsPlace, Statement, Text, View
 from .statements import says_something, statement
-from .urls import image_service_of, image_url, is_picture, service_url, web_url
+from .urls import image_service_of, image_url, is_closed, is_picture, service_url, web_url
 
 _MAX_DEPTH = 6
+_NO_PICTURES = frozenset({
+    "Sound", "Video", "Text", "TextualBody", "Dataset", "Model", "MovingImage", "PhysicalObject", "ContentAsText",
+})  # fmt: skip
 
 
 def read_views(manifest: Object) -> tuple[View, ...]:
-    """One view per canvas that shows a picture, numbered by canvas."""
+    """One view per canvas that shows or names a picture, numbered by canvas."""
     views = [
         replace(view, number=number)
         for number, canvas in enumerate(_canvases(manifest), 1)
@@ -33,6 +37,8 @@ def read_views(manifest: Object) -> tuple[View, ...]:
 
 def _canvases(manifest: Object) -> list[Object]:
     for sequence in objects(manifest.get("sequences")):
+        if sequence.get("compatibilityHint"):  # "this is sound: your viewer cannot show it", as a picture
+            return []
         if canvases := objects(sequence.get("canvases")):
             return canvases
     items = objects(manifest.get("items"))
@@ -42,10 +48,8 @@ def _canvases(manifest: Object) -> list[Object]:
 
 
 def _view(canvas: Object) -> View | None:
-    for resource in _painted(canvas):
-        if (view := _picture(canvas, resource)) is not None:
-            return view
-    return None
+    views = [view for resource in _painted(canvas) if (view := _picture(canvas, resource)) is not None]
+    return next((view for view in views if not view.problem), next(iter(views), None))
 
 
 def _painted(canvas: Object) -> list[Object]:
@@ -79,20 +83,13 @@ def _resources(value: Any, depth: int) -> list[Object]:
 
 def _picture(canvas: Object, resource: Object) -> View | None:
     kind, mime = type_of(resource), as_text(resource.get("format"))
-    if kind in (
-        "Sound",
-        "Video",
-        "Text",
-        "TextualBody",
-        "Dataset",
-        "Model",
-        "MovingImage",
-        "PhysicalObject",
-        "ContentAsText",
-    ):
+    if kind in _NO_PICTURES:
         return None
     url, service = image_url(id_of(resource)), service_address(resource)
     service = service or service_url(image_service_of(web_url(id_of(resource))))
+    label = next((text.text for text in texts_of(canvas.get("label"))), "")
+    if problem := _problem(id_of(resource), url, service):
+        return View(label=label, canvas=id_of(canvas), problem=problem) if kind == "Image" else None
     is_image = kind == "Image" or bool(service) or is_picture(url, mime)
     if not (url or service) or not is_image:
         return None
@@ -108,11 +105,22 @@ def _picture(canvas: Object, resource: Object) -> View | None:
         width=width,
         height=height,
         mime=mime if "/" in mime else "",
-        label=next((text.text for text in texts_of(canvas.get("label"))), ""),
+        label=label,
         canvas=id_of(canvas),
         texts=_texts(canvas, fields),
         rights=(*_statements(resource, "web_resource"), *_statements(canvas, "canvas")),
     )
+
+
+def _problem(address: str, url: str, service: str) -> str:
+    if is_closed(service or url):
+        return (
+            f"{service or url}: gallica.bnf.fr refuses programs, and this address is not known to be at openapi.bnf.fr"
+        )
+    scheme = re.match(r"([a-z][a-z0-9+.-]*):", address, re.I)
+    if url or service or not scheme or scheme[1].lower() in ("http", "https", "urn", "info", "tag", "ark", "doi"):
+        return ""
+    return f"{address[:100]}: only http and https addresses are ever opened"
 
 
 def _texts(canvas: Object, fields: dict[str, list[Text]]) -> tuple[Text, ...]:

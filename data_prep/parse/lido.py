@@ -1,16 +1,18 @@
 """Read LIDO 1.0 and 1.1, with the habits of German, Finnish, Flemish and American museums.
 
-Elements are found by local name, for Finna leaves the namespace out. What was made, when, where and by whom is that of
-the events of creation and production, not of exhibitions or acquisitions; the photographer of a reproduction is no
-creator. Source: https://lido-schema.org, http://terminology.lido-schema.org/lido00004 (event types).
+Elements are found by local name, for Finna leaves the namespace out. A record may have a descriptive section per
+language, or labels in several languages side by side; the text of a section that states no language is in the
+section's. What a coin's two sides show goes to the pictures of those sides. Source: https://lido-schema.org
 """
 
 import re
 from dataclasses import replace
 
-from .lido_resources import read_views, statements_of
-from .parsed import Creator, Parsed, ParseError, ParseReason, Text, unique, unique_texts
-from .text import iconclass_of, is_notation, is_procedural, plain_text, split_name
+from .lido_events import date_of, makers_of, making_events, place_of, technique_of, years_of
+from .lido_resources import credit_of, has_sides, manifest_of, read_views, statements_of
+from .lido_terms import SIDES, Side, best_text, is_alternative, label_of, side_of
+from .parsed import Parsed, ParseError, ParseReason, Text, unique, unique_texts
+from .text import iconclass_of, is_notation, is_procedural, plain_text
 from .urls import web_url
 from .xml import (
     Element,
@@ -25,14 +27,20 @@ from .xml import (
     text_of,
 )
 
-# lido00007 production, lido00012 creation, lido00224 designing, lido00030 commissioning is none
-_MAKING = re.compile(
-    r"lido000(?:07|12)\b|lido00(?:224|228)\b|eventType/(?:production|creation|designing)|300054713|\bproduction\b|\bcreation\b"
-    r"|designing|herstellung|entwurf|schöpfung|ausführung|valmistus|suunnittelu|vervaardiging|production|création|produzione"
-    r"|creación|tillverkning|fremstilling|\bkuvaus\b|photographing|fotografieren|aufnahme\b",
+_SERIES = re.compile(r"serie|reihe|sarja|reeks|collection title", re.I)
+# Kinds of description that do not say what is seen: provenance, who struck the coin, who wrote the text, literature
+_NO_DESCRIPTION = re.compile(
+    r"proven|herkunft|münzstand|minting|urheber|quelle|source|literatur|bibliogra|kirjallisuus|exhibition|ausstellung"
+    r"|näyttely|acquisition|erwerb|credit|copyright|rechte|rights|restaur|conservat|konserv|zustand|condition",
     re.I,
 )
-_PHOTOGRAPHING = re.compile(r"\bkuvaus\b|photographing|fotografieren|aufnahme\b", re.I)
+# Classifications by which a collection is ordered or a coin is valued
+_NO_TYPE = re.compile(r"europeana|sammlung|collection|nominal|alloy|authenticity|bestand", re.I)
+_FORMER = re.compile(r"lido01019|former|ehemalig|früher|vorbesitz", re.I)
+# Finnish museums write their keywords into one term: "signeeraus, maisema, luonto"
+_WORD_LIST = re.compile(r"[^\W\d_][\w -]{0,38}(?:, [^\W\d_][\w -]{0,38}){2,}")
+_SENTENCE_WORDS = 12
+_CAPTION_WORDS = 3
 
 
 def parse_lido(element: Element, *, identifier: str = "") -> list[Parsed]:
@@ -50,145 +58,104 @@ def parse_lido(element: Element, *, identifier: str = "") -> list[Parsed]:
 
 
 def _read_record(record: Element, identifier: str) -> Parsed:
-    descriptions = all_of(record, "descriptiveMetadata")
+    sections = [(each, language_of(each)) for each in all_of(record, "descriptiveMetadata")]
     administration = all_of(record, "administrativeMetadata")
-    making = [event for each in descriptions for event in _making_events(each)]
+    making = [(event, language) for each, language in sections for event in making_events(each)]
+    titles = [found for each, language in sections for found in _titles(each, language)]
+    sides: dict[Side, tuple[Text, ...]] = {side: _side_texts(sections, side) for side in SIDES}
+    both = [text for texts in sides.values() for text in texts]
+    makers, others = makers_of(sections)
     parsed = Parsed(
         id=identifier
         or first_text(record, "lidoRecID")
         or first_text(record, "administrativeMetadata/recordWrap/recordID"),
         format="lido",
-        titles=unique_texts([text for each in descriptions for text in _titles(each)]),
-        descriptions=unique_texts([text for each in descriptions for text in _descriptions(each)]),
-        creators=tuple(dict.fromkeys(name for event in making for name in _actors(event) if name.name)),
-        dates=unique([_date(event) for event in making]),
-        places=unique([_place(event) for event in making]),
-        types=unique([term for each in descriptions for term in _types(each)]),
-        techniques=unique([term for event in making for term in _techniques(event)]),
-        subjects=unique([term for each in descriptions for term in _subjects(each)]),
-        iconclass=unique([notation for each in descriptions for notation in _iconclass(each)]),
+        titles=unique_texts([text for text in titles if text.level == "object"]),
+        series=unique_texts([text for text in titles if text.level == "series"]),
+        descriptions=unique_texts([*_descriptions(sections), *(() if has_sides(administration) else both)]),
+        creators=makers,
+        contributors=others,
+        dates=unique([date_of(event, language) for event, language in making]),
+        places=unique([place_of(event, language) for event, language in making]),
+        types=unique([term for each, language in sections for term in _types(each, language)]),
+        techniques=unique([technique_of(each, language) for each, language in sections]),
+        subjects=unique([term for each, language in sections for term in _subjects(each, language)]),
+        iconclass=unique([notation for each, _ in sections for notation in _iconclass(each)]),
         rights=tuple(dict.fromkeys(statement for each in administration for statement in statements_of(each))),
-        attribution=next((text for each in administration for text in _credits(each)), ""),
+        attribution=credit_of(administration),
         institution=_institution(record),
-        metadata_language=next((code for each in descriptions if (code := language_of(each))), ""),
+        metadata_language=next((language for _, language in sections if language), ""),
         landing_page=_landing_page(record, administration),
+        manifest=manifest_of(administration),
         identifiers=unique(
             [
                 *(text_of(each) for each in all_of(record, "objectPublishedID")),
-                *(text_of(each) for part in descriptions for each in descendants(part, "workID")),
+                *(text_of(each) for part, _ in sections for each in descendants(part, "workID")),
             ]
         ),
-        views=read_views(administration),
+        views=read_views(administration, sides),
     )
-    years = [year for event in making for year in _years(event)]
+    years = [year for event, _ in making for year in years_of(event)]
     return replace(parsed, year_min=min(years), year_max=max(years)) if years else parsed
 
 
-def _titles(description: Element) -> list[Text]:
-    """Preferred titles before alternative ones; the language is the value's or the one of the section around it."""
+def _titles(description: Element, language: str) -> list[Text]:
+    """Preferred titles before alternative ones; those of a series are of its level."""
     found = []
-    for each in all_of(description, "objectIdentificationWrap/titleWrap/titleSet/appellationValue"):
-        alternative = attribute(each, "pref") in ("alternate", "alternative") or attribute(each, "pref").endswith(
-            "lido00170"
-        )
-        found.append((alternative, Text(plain_text(text_of(each)), language_of(each), "lido:titleSet")))
+    for title_set in all_of(description, "objectIdentificationWrap/titleWrap/titleSet"):
+        level = "series" if _SERIES.search(attribute(title_set, "type")) else "object"
+        for each in children(title_set, "appellationValue"):
+            text = Text(plain_text(text_of(each)), language_of(each) or language, "lido:titleSet", level)
+            found.append((is_alternative(each), text))
     return [text for _, text in sorted(found, key=lambda item: item[0])]
 
 
-def _descriptions(description: Element) -> list[Text]:
-    path = "objectIdentificationWrap/objectDescriptionWrap/objectDescriptionSet/descriptiveNoteValue"
-    found = [
-        Text(plain_text(text_of(each)), language_of(each), "lido:objectDescription")
-        for each in all_of(description, path)
-    ]
-    return [text for text in found if not is_procedural(text.text)]
-
-
-def _making_events(description: Element) -> list[Element]:
-    events = all_of(description, "eventWrap/eventSet/event")
-    kinds = [(event, text_of(first_of(event, "eventType")) + _about(first_of(event, "eventType"))) for event in events]
-    making = [event for event, kind in kinds if _MAKING.search(kind) and not _PHOTOGRAPHING.search(kind)]
-    return making or [event for event, kind in kinds if _MAKING.search(kind)]
-
-
-def _about(element: Element | None) -> str:
-    return " ".join(attribute(each, "about") for each in element.iter()) if element is not None else ""
-
-
-def _actors(event: Element) -> list[Creator]:
+def _descriptions(sections: list[tuple[Element, str]]) -> tuple[Text, ...]:
+    """What is said of the object: notes, and the sentences that some museums put among the subjects."""
     found = []
-    for each in all_of(event, "eventActor"):
-        inner = next(children(each, "actorInRole"), each)
-        names = [
-            (
-                attribute(value, "pref") not in ("preferred", "") and not attribute(value, "pref").endswith("169"),
-                text_of(value),
-            )
-            for value in all_of(inner, "actor/nameActorSet/appellationValue")
-        ]
-        name = next((text for _, text in sorted(names, key=lambda item: item[0]) if text), "")
-        role = _term(first_of(inner, "roleActor"))
-        life = [
-            first_text(inner, "actor/vitalDatesActor/earliestDate"),
-            first_text(inner, "actor/vitalDatesActor/latestDate"),
-        ]
-        if name:
-            creator = split_name(name)
-            dates = creator.dates or ("-".join(life) if any(life) else "")
-            found.append(Creator(creator.name, role or creator.role, dates))
-        elif text := first_text(each, "displayActorInRole"):
-            found.append(split_name(text))
+    for section, language in sections:
+        for text, kind in _notes(section, language):
+            if side_of(kind) is None and side_of(text.text) is None and not _NO_DESCRIPTION.search(kind):
+                found.append(text)
+        for subject_set in _subject_sets(section):
+            sentences = [each for each in _subject_texts(subject_set, language) if _is_sentence(each)]
+            shown = plain_text(first_text(subject_set, "displaySubject"))
+            whole = shown if sentences and _is_sentence(shown) else " ".join(sentences)
+            found.append(Text(whole, language, "lido:subject"))
+    return unique_texts([text for text in found if not is_procedural(text.text)])
+
+
+def _notes(section: Element, language: str) -> list[tuple[Text, str]]:
+    """(note, its kind) of the object."""
+    found = []
+    for each in all_of(section, "objectIdentificationWrap/objectDescriptionWrap/objectDescriptionSet"):
+        for value in children(each, "descriptiveNoteValue"):
+            text = Text(plain_text(text_of(value)), language_of(value) or language, "lido:objectDescription")
+            found.append((text, attribute(each, "type")))
     return found
 
 
-def _term(element: Element | None) -> str:
-    """First term that is meant to be shown; a SKOS label where there is no term."""
-    if element is None:
-        return ""
-    terms = [each for each in descendants(element, "term") if attribute(each, "addedSearchTerm") != "yes"]
-    labels = [*terms, *descendants(element, "prefLabel")]
-    return next((text for each in labels if (text := plain_text(text_of(each)))), "")
-
-
-def _date(event: Element) -> str:
-    shown = first_text(event, "eventDate/displayDate")
-    first, last = (_year_text(event, name) for name in ("earliestDate", "latestDate"))
-    return shown or (first if first == last or not last else f"{first}-{last}") or _term(first_of(event, "periodName"))
-
-
-def _year_text(event: Element, name: str) -> str:
-    text = first_text(event, f"eventDate/date/{name}")
-    return "" if text.strip("0-") == "" else text
-
-
-def _years(event: Element) -> list[int]:
+def _side_texts(sections: list[tuple[Element, str]], side: Side) -> tuple[Text, ...]:
+    """What is seen on one side: notes on it, and around its inscriptions; not the inscriptions themselves."""
     found = []
-    for name in ("earliestDate", "latestDate"):
-        match = re.match(r"(-?\d{1,4})(?:\D|$)", _year_text(event, name))
-        if match and int(match[1]):
-            found.append(int(match[1]))
-    return found
+    for section, language in sections:
+        for note, kind in _notes(section, language):
+            if side in (side_of(kind), side_of(note.text)):
+                found.append(note)
+        for each in all_of(section, "objectIdentificationWrap/inscriptionsWrap/inscriptions"):
+            if side_of(attribute(each, "type")) == side:
+                for value in all_of(each, "inscriptionDescription/descriptiveNoteValue"):
+                    text = plain_text(text_of(value))
+                    found.append(Text(text, language_of(value) or language, "lido:inscriptionDescription"))
+    return unique_texts([text for text in found if len(text.text.split()) >= _CAPTION_WORDS])
 
 
-def _place(event: Element) -> str:
-    for each in all_of(event, "eventPlace"):
-        if text := first_text(each, "displayPlace", "place/namePlaceSet/appellationValue"):
-            return plain_text(text)
-    return ""
-
-
-def _types(description: Element) -> list[str]:
+def _types(description: Element, language: str) -> list[str]:
     paths = ("objectWorkTypeWrap/objectWorkType", "classificationWrap/classification")
     elements = [each for path in paths for each in all_of(description, f"objectClassificationWrap/{path}")]
+    terms = [label_of(each, language) for each in elements if not _NO_TYPE.search(attribute(each, "type"))]
     # DDB and Europeana write their own type of medium ("IMAGE") as one more classification
-    return [term for each in elements if (term := _term(each)) and not term.isupper()]
-
-
-def _techniques(event: Element) -> list[str]:
-    shown = [plain_text(text_of(each)) for each in all_of(event, "eventMaterialsTech/displayMaterialsTech")]
-    return [text for text in shown if text] or [
-        _term(each) for each in all_of(event, "eventMaterialsTech/materialsTech/termMaterialsTech")
-    ]
+    return [term for term in terms if term and not term.isupper()]
 
 
 def _subject_sets(description: Element) -> list[Element]:
@@ -199,26 +166,44 @@ def _is_iconclass(element: Element) -> bool:
     return any("iconclass" in value.lower() for each in element.iter() for value in map(str, each.attrib.values()))
 
 
-def _subjects(description: Element) -> list[str]:
+def _subjects(description: Element, language: str) -> list[str]:
     found = []
     for subject_set in _subject_sets(description):
-        for subject in all_of(subject_set, "subject"):
-            for each in children(subject):
-                kind = local_name(each)
-                if kind == "subjectConcept":
-                    term = _term(each)
-                    found.append("" if _notation(term) else term)
-                elif kind in ("subjectActor", "subjectPlace", "subjectEvent", "subjectObject"):
-                    found.append(_name_or_display(each))
-                elif kind == "subjectDate":
-                    found.append(first_text(each, "displayDate"))
+        texts = _subject_texts(subject_set, language)
+        if not texts and not _is_iconclass(subject_set):
+            texts = [plain_text(first_text(subject_set, "displaySubject"))]
+        for text in texts:
+            if not _is_sentence(text):
+                found += text.split(", ") if _WORD_LIST.fullmatch(text) else [text]
     return found
 
 
-def _name_or_display(element: Element) -> str:
+def _subject_texts(subject_set: Element, language: str) -> list[str]:
+    """Concepts, persons, places, events and dates of one set; notations are none."""
+    found = []
+    for each in (each for subject in all_of(subject_set, "subject") for each in children(subject)):
+        kind = local_name(each)
+        if kind == "subjectConcept":
+            terms = [term for term in descendants(each, "term") if attribute(term, "addedSearchTerm") != "yes"]
+            labels = [*terms, *descendants(each, "prefLabel")]
+            named = [label for label in labels if not _notation(text_of(label))]
+            is_prose = any(map(_is_sentence, map(text_of, named)))
+            found += [text_of(label) for label in named] if is_prose else [best_text(named, language)]
+        elif kind in ("subjectActor", "subjectPlace", "subjectEvent", "subjectObject"):
+            found.append(_name_or_display(each, language))
+        elif kind == "subjectDate":
+            found.append(first_text(each, "displayDate"))
+    return [text for text in found if text]
+
+
+def _is_sentence(text: str) -> bool:
+    return len(text.split()) >= _SENTENCE_WORDS and "." in text
+
+
+def _name_or_display(element: Element, language: str) -> str:
     values = [*descendants(element, "appellationValue"), *descendants(element, "term")]
     shown = [each for each in element.iter() if local_name(each).startswith("display")]
-    return next((plain_text(text) for each in [*values, *shown] if (text := text_of(each))), "")
+    return best_text(values, language) or best_text(shown, language)
 
 
 def _iconclass(description: Element) -> list[str]:
@@ -244,20 +229,18 @@ def _notation(text: str) -> str:
     return bare if is_notation(bare) else ""
 
 
-def _credits(administration: Element) -> list[str]:
-    return [text for each in descendants(administration, "creditLine") if (text := plain_text(text_of(each)))]
-
-
 def _institution(record: Element) -> str:
-    path = "objectIdentificationWrap/repositoryWrap/repositorySet/repositoryName/legalBodyName/appellationValue"
-    return first_text(
-        record,
-        f"descriptiveMetadata/{path}",
-        "administrativeMetadata/recordWrap/recordSource/legalBodyName/appellationValue",
-    )
+    """Who has the object now, else who wrote the record."""
+    sets = all_of(record, "descriptiveMetadata/objectIdentificationWrap/repositoryWrap/repositorySet")
+    current = [each for each in sets if not _FORMER.search(attribute(each, "type"))]
+    names = [first_text(each, "repositoryName/legalBodyName/appellationValue") for each in current]
+    source = "administrativeMetadata/recordWrap/recordSource/legalBodyName/appellationValue"
+    return next((name for name in names if name), "") or first_text(record, source)
 
 
 def _landing_page(record: Element, administration: list[Element]) -> str:
-    links = [text_of(each) for part in administration for each in descendants(part, "recordInfoLink")]
-    links += [text_of(each) for each in all_of(record, "objectPublishedID")]
-    return next((url for link in links if (url := web_url(link))), "")
+    """A page for people before the record's identifier; an address that gives XML comes last."""
+    links = [each for part in administration for each in descendants(part, "recordInfoLink")]
+    pages = [text_of(each) for each in links if "xml" not in attribute(each, "formatResource").lower()]
+    pages += [text_of(each) for each in all_of(record, "objectPublishedID")]
+    return next((url for link in [*pages, *map(text_of, links)] if (url := web_url(link))), "")

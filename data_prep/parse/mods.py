@@ -30,6 +30,7 @@ _NO_MAKERS = frozenset({
     "oth", "pbl", "bsl", "prt", "edt", "funder", "associated name", "owner", "former owner", "depicted", "recipient",
     "publisher", "printer", "editor", "drucker", "verleger", "mitwirkender", "beiträger", "widmungsempfänger",
 })  # fmt: skip
+_HEADING_ID = re.compile(r"(?:sh|sj|n[abor]?|fst)[0-9]{8,}")  # of the Library of Congress, in the place of its heading
 _NOTE_TYPES = ("content", "situation", "description", "summary", "caption", "bildunterschrift", "note")
 
 
@@ -210,7 +211,7 @@ def _subjects(mods: Element) -> tuple[str, ...]:
                 found += [text.text for text in _titles(each)]
             elif kind in ("topic", "geographic", "temporal", "genre", "occupation"):
                 found.append(plain_text(text_of(each)))
-    return unique(found)
+    return unique([text for text in found if not _HEADING_ID.fullmatch(text)])
 
 
 def _iconclass(mods: Element) -> tuple[str, ...]:

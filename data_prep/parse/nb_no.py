@@ -2,29 +2,52 @@
 
 Shapes from client code, values unseen (data_prep notes 1.7), so every key may be missing. A search over all media
 nests one level deeper. What may be shown is in ``accessInfo``: it is stated as the right in the picture together with
-the reach.
+the reach. The library's own service sets ``isPublicDomain`` from the class ``public`` of an item.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .json import Object, as_list, as_object, as_text, objects, strings
-from .parsed import Parsed, ParseError, ParseReason, Statement, Text, View, unique, unique_texts
-from .text import plain_text, split_name
+from .parsed import Creator, Parsed, ParseError, ParseReason, Statement, Text, View, unique, unique_texts
+from .text import is_procedural, plain_text, split_name
 from .urls import image_url, service_url, web_url
 from .xml import read_language
 
+_LICENCES = {"cc0": "CC0", **{f"ccby{parts.replace('-', '')}": f"CC BY{parts.upper()}"
+             for parts in ("", "-sa", "-nd", "-nc", "-nc-sa", "-nc-nd")}}  # fmt: skip
+_DAY = re.compile(r"(\d{4})(\d\d)(\d\d)")
+_PHOTOGRAPHER = re.compile(r"^(?:ftg|fotograf\w*)$", re.I)
+_SUMMARY = re.compile(r"^Sammendrag:\s*", re.I)
 _SIZE = re.compile(r"/full/[^/]*(?:\{width\}|\d|full|max)[^/]*/0/\w+\.jpg$")
 
 
 @dataclass(frozen=True, slots=True)
+class NbAccess:
+    """What an item says about its use; None and ``""`` where it says nothing.
+
+    ``allowed_from`` is EVERYWHERE, NORWAY, LIBRARY, NB or UNIVERSALLY_RESTRICTED.
+    """
+
+    is_public_domain: bool | None = None
+    allowed_from: str = ""
+    licence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class NbPage:
-    """One page of a search; ``next_page`` is ``""`` on the last."""
+    """One page of a search and the access to each of its objects; ``next_page`` is ``""`` on the last.
+
+    ``number`` counts pages from 0, ``num_pages`` says how many there are; None where the answer does not say.
+    """
 
     records: tuple[Parsed, ...]
     total: int | None
     next_page: str
+    number: int | None = None
+    num_pages: int | None = None
+    access: tuple[NbAccess, ...] = ()
 
 
 def parse_items(data: Any) -> NbPage:
@@ -46,46 +69,56 @@ def parse_items(data: Any) -> NbPage:
         if status:
             raise ParseError(ParseReason.PROTOCOL_ERROR, f"{status} {as_text(page.get('message'))}".strip()[:200])
         raise ParseError(ParseReason.UNKNOWN_FORMAT, "no _embedded.items in the answer")
-    total = as_object(page.get("page")).get("totalElements")
-    next_page = web_url(as_text(as_object(as_object(page.get("_links")).get("next")).get("href")))
-    return NbPage(tuple(map(_read_item, items)), total if isinstance(total, int) else None, next_page)
+    counts = as_object(page.get("page"))
+    return NbPage(
+        records=tuple(map(_read_item, items)),
+        total=_count(counts, "totalElements"),
+        next_page=web_url(as_text(as_object(as_object(page.get("_links")).get("next")).get("href"))),
+        number=_count(counts, "number"),
+        num_pages=_count(counts, "totalPages"),
+        access=tuple(_read_access(item) for item in items),
+    )
+
+
+def _count(counts: Object, name: str) -> int | None:
+    value = counts.get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _read_access(item: Object) -> NbAccess:
+    access = as_object(item.get("accessInfo"))
+    public = access.get("isPublicDomain")
+    licence = as_text(access.get("license")) or as_text(as_object(item.get("metadata")).get("license"))
+    return NbAccess(public if isinstance(public, bool) else None, as_text(access.get("accessAllowedFrom")), licence)
 
 
 def _read_item(item: Object) -> Parsed:
     metadata = as_object(item.get("metadata"))
     identifiers = as_object(metadata.get("identifiers"))
     urn = as_text(identifiers.get("urn"))
-    origin = as_object(metadata.get("originInfo"))
     links = as_object(item.get("_links"))
-    languages = [
-        read_language(as_text(as_object(each).get("code")) or as_text(each))
-        for each in as_list(metadata.get("languages"))
-    ]
-    presentation = web_url(_href(links, "presentation"))
+    languages = unique(
+        [
+            read_language(as_text(as_object(each).get("code")) or as_text(each))
+            for each in as_list(metadata.get("languages"))
+        ]
+    )
+    # Of several languages nobody says which one the title is in; the library catalogues in either Norwegian.
+    spoken = languages[0] if len(languages) == 1 and languages[0] not in ("mul", "zxx") else ""
+    people = [_person(each) for each in (*objects(metadata.get("people")), *objects(metadata.get("corporates")))]
+    authors = [split_name(text) for text in _names(metadata.get("creators"))]
+    makers = authors or [each for each in people if _PHOTOGRAPHER.match(each.role)]
+    others = [split_name(text) for text in _names(metadata.get("contributors"))]
+    known = {each.name for each in makers}
     return Parsed(
         id=urn or as_text(item.get("id")),
         format="nb_no",
-        titles=unique_texts([Text(plain_text(text), "", "metadata.title") for text in _titles(metadata)]),
-        descriptions=unique_texts(
-            [
-                Text(plain_text(text), "", f"metadata.{name}")
-                for name in ("summary", "abstract", "description", "notes")
-                for text in strings(metadata.get(name))
-            ]
-        ),
-        creators=tuple(dict.fromkeys(split_name(text) for text in _names(metadata.get("creators")))),
-        contributors=tuple(
-            dict.fromkeys(
-                split_name(text) for name in ("contributors", "people") for text in _names(metadata.get(name))
-            )
-        ),
-        dates=unique(strings(origin.get("issued")) + strings(origin.get("created"))),
-        places=unique(
-            [
-                plain_text(text)
-                for text in _names(as_object(metadata.get("geographic")).get("placeString") or metadata.get("places"))
-            ]
-        ),
+        titles=unique_texts([Text(plain_text(text), spoken, "metadata.title") for text in _titles(metadata)]),
+        descriptions=_descriptions(metadata),
+        creators=tuple(dict.fromkeys(makers)),
+        contributors=tuple(each for each in dict.fromkeys([*others, *people]) if each.name not in known),
+        dates=_dates(metadata),
+        places=_places(metadata),
         types=unique(
             [
                 plain_text(text)
@@ -95,17 +128,55 @@ def _read_item(item: Object) -> Parsed:
         ),
         techniques=unique(strings(as_object(metadata.get("physicalDescription")).get("form"))),
         subjects=unique([plain_text(text) for text in _topics(metadata)]),
-        rights=_rights(as_object(item.get("accessInfo")), metadata),
+        rights=_rights(_read_access(item)),
         institution="Nasjonalbiblioteket",
-        languages=unique(languages),
+        languages=languages,
         metadata_language="no",
-        landing_page=web_url(f"https://www.nb.no/items/{urn}") if urn else "",
-        manifest=presentation,
+        landing_page=web_url(f"https://www.nb.no/items/{urn or as_text(item.get('id'))}"),
+        manifest=web_url(_href(links, "presentation")).replace("https://api.nb.no:443/", "https://api.nb.no/"),
         identifiers=unique(
             [urn, as_text(item.get("id")), *strings(identifiers.get("sesamid")), *strings(identifiers.get("oaiId"))]
         ),
         views=_views(links),
     )
+
+
+def _descriptions(metadata: Object) -> tuple[Text, ...]:
+    found = [
+        Text(_SUMMARY.sub("", plain_text(text)), "", f"metadata.{name}")
+        for name in ("summary", "abstract", "description", "notes")
+        for text in strings(metadata.get(name))
+    ]
+    return tuple(text for text in unique_texts(found) if not is_procedural(text.text))
+
+
+def _person(person: Object) -> Creator:
+    """A person with the first role: ``{"name": "Wilse, A.", "roles": [{"name": "ftg"}]}``."""
+    role = as_object(person.get("roles"))
+    name = split_name(as_text(person.get("name")))
+    return replace(name, role=as_text(role.get("description")) or as_text(role.get("name")) or name.role)
+
+
+def _dates(metadata: Object) -> tuple[str, ...]:
+    origin = as_object(metadata.get("originInfo"))
+    found = [*strings(origin.get("issued")), *strings(origin.get("created")), *strings(metadata.get("dateCreated"))]
+    return unique([_date(text) for text in found])
+
+
+def _date(text: str) -> str:
+    match = _DAY.fullmatch(text)
+    if not match:
+        return text
+    year, month, day = match.groups()
+    return year if month == "00" else f"{year}-{month}" if day == "00" else f"{year}-{month}-{day}"
+
+
+def _places(metadata: Object) -> tuple[str, ...]:
+    """``"Norge;Telemark;Bø"``, or city and county; the narrowest place comes first."""
+    geographic = as_object(metadata.get("geographic"))
+    parts = [part for text in strings(geographic.get("placeString")) for part in reversed(text.split(";"))]
+    parts = parts or [*strings(geographic.get("city")), *strings(geographic.get("county"))]
+    return unique([plain_text(part) for part in parts or _names(metadata.get("places"))])
 
 
 def _titles(metadata: Object) -> list[str]:
@@ -123,26 +194,29 @@ def _names(value: Any) -> list[str]:
 def _topics(metadata: Object) -> list[str]:
     subject = metadata.get("subject") if "subject" in metadata else metadata.get("subjects")
     if isinstance(subject, dict):
-        return [text for name in ("topics", "places", "persons", "genres") for text in _names(subject.get(name))]
-    return _names(subject)
+        return [
+            text for name in ("topics", "names", "persons", "places", "genres") for text in _names(subject.get(name))
+        ]
+    return _names(subject) or strings(metadata.get("subjectName"))
 
 
 def _href(links: Object, name: str) -> str:
     return next((as_text(each.get("href")) for each in objects(links.get(name))), "")
 
 
-def _rights(access: Object, metadata: Object) -> tuple[Statement, ...]:
-    """Public domain or not, and from where it may be seen: both are kept in words."""
-    reach = as_text(access.get("accessAllowedFrom"))
+def _rights(access: NbAccess) -> tuple[Statement, ...]:
+    """Public domain or not, and from where it may be seen: both in words. A licence says more than "not public"."""
+    reach = f"; accessAllowedFrom {access.allowed_from}" if access.allowed_from else ""
+    reach += "" if access.allowed_from in ("", "EVERYWHERE") else " (restricted)"
     found = []
-    if isinstance(access.get("isPublicDomain"), bool):
-        words = "public domain" if access["isPublicDomain"] else "not in the public domain"
-        reach_words = f"; accessAllowedFrom {reach}" if reach else ""
-        limit = "" if reach in ("", "EVERYWHERE") else " (restricted)"
-        found.append(Statement(f"{words}{reach_words}{limit}", "", "image", "record", "accessInfo"))
-    licence = as_text(access.get("license")) or as_text(metadata.get("license"))
-    if licence:
-        found.append(Statement(licence, "", "image", "record", "license"))
+    licence = _LICENCES.get(re.sub(r"[^a-z0-9]", "", access.licence.lower()))
+    if access.is_public_domain or (access.is_public_domain is False and not licence):
+        words = "public domain" if access.is_public_domain else "not in the public domain"
+        found.append(Statement(f"{words}{reach}", "", "image", "record", "accessInfo"))
+    elif licence:
+        found.append(Statement(f"{licence}{reach}", "", "image", "record", "accessInfo.license"))
+    if access.licence and not licence:
+        found.append(Statement(access.licence, "", "image", "record", "accessInfo.license"))
     return tuple(found)
 
 

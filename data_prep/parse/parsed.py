@@ -44,12 +44,16 @@ class ParseError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text, its language and the field it comes from (``dc:title``, ``metadata:Titre``)."""
+    """A text, its language and the field it comes from (``dc:title``, ``metadata:Titre``).
+
+    ``machine`` is True where no person wrote it, or where nothing tells whether one did.
+    """
 
     text: str
     lang: str = ""
     source: str = ""
     level: CaptionLevel = "object"
+    machine: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,10 @@ class View:
     ``number`` counts from 1 in the order of the document and stays what it is when views are left out. ``role`` is what
     the institution says the page is (``cover_front``, ``illustration``), ``preview`` marks a thumbnail that stands in
     for a missing picture. Sizes are pixels of the largest form, where stated.
+    ``problem`` says why the picture that is named cannot be asked for (a ``file:`` address). ``credit`` is whom to name
+    for this picture, where that differs. ``layout`` is where the layout of the page stands (ALTO): an address or a path
+    like ``path``. ``box`` (left, top, width, height as shares of the upright picture) and ``part``, its name, make the
+    view a part of the page.
     """
 
     number: int = 1
@@ -94,6 +102,11 @@ class View:
     texts: tuple[Text, ...] = ()
     rights: tuple[Statement, ...] = ()
     preview: bool = False
+    problem: str = ""
+    credit: str = ""
+    layout: str = ""
+    part: str = ""
+    box: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

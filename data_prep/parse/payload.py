@@ -96,6 +96,10 @@ def read_sru_records(page: SruPage) -> Iterator[Parsed | Refusal]:
         if item.metadata is None:
             yield name, ParseError(ParseReason.NO_RECORD, "a record without data")
             continue
+        if local_name(item.metadata) == "diagnostic":  # one record that its server cannot give
+            words = [first_text(item.metadata, name) for name in ("uri", "message", "details")]
+            yield name, ParseError(ParseReason.PROTOCOL_ERROR, ": ".join(filter(None, words))[:200])
+            continue
         try:
             found = parse_element(item.metadata, identifier=item.identifier)
         except ParseError as error:

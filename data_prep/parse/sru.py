@@ -4,10 +4,23 @@
 parsed a second time. Source: https://www.loc.gov/standards/sru/
 """
 
+import hashlib
 from dataclasses import dataclass
 
 from .parsed import ParseError, ParseReason
-from .xml import Element, all_of, attribute, children, descendants, first_of, first_text, local_name, parse_xml, text_of
+from .xml import (
+    Element,
+    all_of,
+    attribute,
+    children,
+    descendants,
+    first_of,
+    first_text,
+    local_name,
+    parse_xml,
+    serialise,
+    text_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +44,11 @@ class SruPage:
     diagnostics: tuple[str, ...]
     problem: str = ""
     truncated: bool = False
+
+    def fingerprints(self) -> frozenset[bytes]:
+        """Hashes of the records as they stand, to tell whether another page holds the same."""
+        found = (serialise(each.metadata) for each in self.items if each.metadata is not None)
+        return frozenset(hashlib.blake2b(data, digest_size=8).digest() for data in found)
 
     def raise_error(self) -> None:
         """Raise what the server complains about, if it gave no record.
@@ -80,6 +98,8 @@ def _item(record: Element) -> SruItem:
     data = first_of(record, "recordData")
     inside = [] if data is None else [each for each in children(data) if first_of(each, "recordData") is None]
     metadata = next(iter(inside), None)
+    if metadata is not None and len(inside) > 1 and not len(metadata):
+        metadata = data  # KB.nl's schema `dc`: the fields stand in recordData itself
     if metadata is None and (packed := text_of(data)).startswith("<"):
         try:
             metadata = parse_xml(packed.encode()).root

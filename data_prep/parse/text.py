@@ -8,7 +8,7 @@ name, dates and a role. Nothing is corrected: what is not understood stays where
 import html
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
 from ..captions import clean_text
@@ -42,14 +42,14 @@ _WIKI_TEMPLATE = re.compile(r"\{\{([^{}]*)\}\}")
 
 
 def _without_wiki(text: str) -> str:
-    # [[:w:en:X|label]] -> label; {{Technique|1=etching}} -> etching; {{Koninklijke Bibliotheek}} -> its name
+    # [[:w:en:X|label]] -> label; {{Technique|1=etching}} -> etching; {{Creator:Joan Blaeu}} -> Joan Blaeu
     text = _WIKI_LINK.sub(lambda match: match[1].split(":")[-1], text)
 
     def template(match: re.Match[str]) -> str:
         parts = [part.strip() for part in match[1].split("|")]
         named = dict(part.split("=", 1) for part in parts[1:] if "=" in part)
         value = named.get("value") or named.get("1") or (parts[1] if len(parts) > 1 and "=" not in parts[1] else "")
-        return value or (parts[0] if len(parts) == 1 else "")
+        return value or (parts[0].removeprefix("Creator:") if len(parts) == 1 else "")
 
     for _ in range(3):  # templates stand inside templates; what is nested deeper stays
         text, found = _WIKI_TEMPLATE.subn(template, text)
@@ -73,7 +73,7 @@ _MATERIAL = re.compile(
     r"affiches?|image fixe|images? animées?|cartographique|matériel cartographique|document cartographique|gravures?|"
     r"imprimé|texte imprimé|manuscrit|musique imprimée|enregistrement sonore|monnaie|médaille|cartes? postales?|"
     r"material gráfico|gráfico|grabado|dibujo|fotografía|manuscrito|texto impreso|material cartográfico|"
-    r"graphic|picture|print|drawing|photograph|map|cartographic material|electronic resource|"
+    r"graphic|picture|poster|print|drawing|photograph|map|cartographic material|electronic resource|"
     r"grafik|bild|karte|fotografie|druckgraphik|elektronische ressource|prent|afbeelding|kaart|materiale grafico|"
     r"visuel|audiovisuel|kuva|grafiikka|elektroninen aineisto)[^\[\]]{0,40})\]",
     re.I,
@@ -146,26 +146,46 @@ _DATES = re.compile(
 )
 
 
+_DIED = re.compile(r",\s*(-\s?\d{3,4})\.?$")
+_NATION = re.compile(
+    r", (?:American|Austrian|Belgian|British|Danish|Dutch|English|Flemish|French|German|Irish|Italian|Norwegian|Russian"
+    r"|Scottish|Spanish|Swedish|Swiss)$"
+)
+_BRACKET_ROLE = re.compile(r"^(?P<name>.{3,}?) \[(?P<role>[a-z][^\[\]\d]{2,39})\]$")
+_FULL_STOP = re.compile(r"(?<=[^\W\d_]{3})\.$|(?<=\))\.$")  # "Bolle, Fritz."; that of an initial stays
 _AUTHORITY = re.compile(r"\s*\((?:ISNI|VIAF|GND|ULAN)[ :][^()]*\)$")
 MAX_NAME_CHARS = 300
 
 
 def split_name(text: str) -> Creator:
-    """Name, role and dates of life of ``Nom, Prénom (dates). Rôle`` (BnF), ``Name, 1471-1528`` or a bare name."""
+    """Name, role and dates of life of ``Nom, Prénom (dates). Rôle`` (BnF), ``Name, 1471-1528 [engraver]`` or a name."""
     text = plain_text(text)
     if len(text) > MAX_NAME_CHARS:  # a sentence, not a name
         return Creator(name=text)
     text = _AUTHORITY.sub("", text)
     role = ""
-    match = _NAME_ROLE.match(text) or _NAME_ONLY_ROLE.match(text)
+    match = _NAME_ROLE.match(text) or _NAME_ONLY_ROLE.match(text) or _BRACKET_ROLE.match(text)
     if match:
         text, role = match["name"], match["role"].strip()
     dates = ""
-    found = _DATES.search(text)
+    found = _DATES.search(text) or _DIED.search(text)
     if found and found.start() > 2:
         dates = found[1].replace(" ", "")
-        text = text[: found.start()]
-    return Creator(name=text.strip().rstrip(",;").strip(), role=role, dates=dates)
+        text = _NATION.sub("", text[: found.start()])
+    name = text.strip().rstrip(",;").strip()
+    return Creator(name=_FULL_STOP.sub("", name), role=role, dates=dates)
+
+
+def name_lines(text: str) -> list[str]:
+    """Names on lines of their own; a line of nation and dates belongs to the name above it (Chicago)."""
+    found: list[str] = []
+    for line in re.split(r"\n|<br\s*/?>", text):
+        plain = plain_text(line)
+        if found and _NATION.match(f", {plain.partition(',')[0]}"):
+            found[-1] = f"{found[-1]}, {plain}"
+        elif plain:
+            found.append(plain)
+    return found
 
 
 def names_of(texts: Iterable[str]) -> tuple[Creator, ...]:
@@ -174,7 +194,7 @@ def names_of(texts: Iterable[str]) -> tuple[Creator, ...]:
     for text in texts:
         role, colon, name = text.partition(": ")
         if colon and name and len(role) < 20 and role.isalpha():
-            found.append(Creator(name, role))
+            found.append(replace(split_name(name), role=role))
         else:
             found.append(split_name(text))
     return tuple(creator for creator in dict.fromkeys(found) if creator.name)
@@ -186,7 +206,11 @@ _PROCEDURAL = re.compile(
     r"|notice du catalogue|exemplaar met signatuur|référence bibliographique|image de presse$|numérisé (?:par|d.après)"
     r"|variante\(s\) de titre|périodicité|la couverture porte en plus"
     r"|digitalisat|digitised|digitized by|image (?:from|courtesy)|gedigitaliseerd|digitalizado"
-    r"|physical location|rights? (?:statement|notice)|copyright\b|©)",
+    r"|physical location|rights? (?:statement|notice)|copyright\b|©"
+    r"|(?:\w+ )?(?:binding|script|layout|collation|foliation|watermarks?|provenance|ownership|library stamp) ?:"
+    r"|in (?:(?:middle|old|modern) )?"
+    r"(?:arabic|dutch|english|french|german|greek|hebrew|italian|latin|persian|spanish)\.?$"
+    r"|this manifest\b|.{0,200}\biiif manifest\b|\d+ \w+\.?$)",
     re.I,
 )
 _CREDIT = re.compile(
@@ -215,21 +239,32 @@ def is_media_type(text: str) -> bool:
 
 
 _PAGE_WORDS = frozenset({
-    "1er", "1re", "2e", "3e", "4e", "a", "achterplat", "and", "back", "band", "bild", "binding", "bl", "blad",
-    "blank", "blatt", "board", "boards", "bottom", "canvas", "chart", "checker", "cm", "color", "colour",
-    "contents", "contreplat", "couverture", "cover", "covers", "cubierta", "de", "deckel", "der", "des", "dos",
-    "du", "edge", "einband", "endleaf", "endleaves", "endpaper", "endpapers", "et", "f", "farbkarte", "faux",
-    "feuillet", "ff", "fin", "flyleaf", "flyleaves", "fo", "foglio", "fol", "folio", "folios", "fore", "front",
-    "frontispice", "garde", "gardes", "gesamtansicht", "gouttière", "guarda", "half", "head", "hinterdeckel",
-    "i", "ii", "iii", "image", "images", "img", "index", "inf", "inférieur", "inside", "iv", "ix", "kaft",
-    "leaf", "leaves", "leeg", "leer", "left", "lomo", "lower", "n", "na", "nachsatz", "nn", "no", "non", "np",
-    "nr", "numbered", "of", "omslag", "opening", "outside", "p", "pag", "page", "pages", "pagina", "paginas",
-    "paginé", "paginée", "pastedown", "pastedowns", "picture", "pl", "planche", "plat", "plate", "plats",
-    "portada", "pp", "r", "recto", "reliure", "right", "rug", "ruler", "rückdeckel", "rücken", "s", "scale",
-    "scan", "schnitt", "schutblad", "seite", "seiten", "sida", "side", "sivu", "sommaire", "spiegel", "spine",
-    "sup", "supérieur", "table", "tafel", "tail", "target", "the", "titelblatt", "titelseite", "title", "titre",
-    "top", "tranche", "und", "unknown", "unnumbered", "upper", "v", "verso", "vi", "vide", "view", "vii",
-    "viii", "von", "voorplat", "vorderdeckel", "vorsatz", "vue", "vues", "x", "xi", "xii", "y",
+    "1er", "1re", "2e", "3e", "4e", "a", "achterkant", "achterplat", "achterzijde", "and", "anterior", "anteriore",
+    "back", "bakperm", "bakside", "band", "bar", "bianca", "bild", "binding", "binnenzijde", "bl", "blad", "blanc",
+    "blanche", "blanco", "blank", "blatt", "board", "boards", "bottom", "buchdeckel", "buchrücken", "buitenzijde",
+    "canvas", "chart", "charte", "checker", "cm", "color", "colour", "contents", "contraportada", "contreplat",
+    "couleur", "couleurs", "couverture", "cover", "covers", "cropped", "cubierta", "de", "deckel",
+    "deckelinnenseite", "der", "des", "detail", "details", "deuxième", "dorso", "dos", "double", "drawing", "du",
+    "edge", "einband", "en", "endleaf", "endleaves", "endpaper", "endpapers", "et", "extérieur", "extérieure", "f",
+    "farbkarte", "farbkeil", "farbtafel", "faux", "feuillet", "ff", "fin", "fluorescence", "flyleaf", "flyleaves",
+    "fo", "foglio", "fol", "folded", "foldout", "folio", "folios", "fore", "forperm", "forside", "fragment",
+    "fragments", "framed", "front", "frontispice", "frontispicio", "frontispiece", "frontispiz", "garde", "gardes",
+    "gesamtansicht", "gouttière", "guarda", "guardia", "half", "head", "herausgelöstes", "hinterdeckel", "hinterer",
+    "hinteres", "hoja", "i", "ii", "iii", "iiif", "image", "images", "img", "index", "inf", "infrared", "inférieur",
+    "innendeckel", "inner", "inside", "intérieur", "intérieure", "iv", "ix", "kaft", "kleurenkaart", "la", "le",
+    "leaf", "leaves", "leeg", "leer", "leere", "leerseite", "left", "lege", "light", "lomo", "lower", "maßstab",
+    "mire", "n", "na", "nachblatt", "nachsatz", "nn", "no", "non", "np", "nr", "numbered", "of", "omslag",
+    "opening", "outer", "outside", "p", "pag", "page", "pages", "pagina", "paginas", "paginé", "paginée",
+    "painting", "pastedown", "pastedowns", "perm", "photo", "photograph", "piatto", "picture", "pl", "placeholder",
+    "planche", "plat", "plate", "plats", "portada", "posterior", "posteriore", "pp", "première", "quatrième",
+    "queue", "r", "raking", "recto", "reliure", "right", "rug", "ruler", "rückdeckel", "rücken", "s", "scale",
+    "scan", "schnitt", "schutblad", "section", "sections", "seite", "seiten", "sheet", "sida", "side", "single",
+    "sivu", "sommaire", "spiegel", "spine", "spread", "sup", "supérieur", "table", "tafel", "tail", "tapa",
+    "target", "the", "titelblatt", "titelpagina", "titelseite", "title", "titre", "to", "top", "tranche",
+    "troisième", "tête", "und", "unfolded", "unframed", "unknown", "unnumbered", "upper", "uv", "v", "verso", "vi",
+    "vide", "view", "vii", "viii", "vol", "volume", "von", "voorkant", "voorplat", "voorzijde", "vorblatt",
+    "vorderdeckel", "vorderer", "vorderes", "vorsatz", "vue", "vues", "whole", "with", "x", "xi", "xii", "y",
+    "échelle",
 })  # fmt: skip
 
 
@@ -237,10 +272,11 @@ def is_page_label(text: str) -> bool:
     """Say whether a label only counts or names a part of the book: ``12v``, ``contreplat sup.``, ``[Front cover]``."""
     if " " not in text.strip() and re.search(r"[/_:]|\.\w{3,4}$", text):
         return True  # a path or a file name
-    words = re.findall(r"[^\W\d_]+", text.casefold())
+    words = re.findall(r"[^\W\d_]+", _NUMBERED.sub(" ", text.casefold()))
     return all(len(word) == 1 or word in _PAGE_WORDS or re.fullmatch(r"[ivxlcdm]+[rv]?", word) for word in words)
 
 
+_NUMBERED = re.compile(r"\b\d+[a-z]{1,3}\b")  # "2ar", "12bis", "3rd"
 _ICONCLASS_URI = re.compile(
     r"^https?://(?:www\.)?iconclass\.(?:org|nl)/(?:rkd/|notation/|#)?(?P<notation>[^/?#]+)/?", re.I
 )

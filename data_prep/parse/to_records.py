@@ -5,12 +5,14 @@
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from iconoclip.records import Caption, Record, Rights
 
 from ..captions import comparable, is_empty_of_meaning
 from ..dates import read_years
 from ..rights import merge_classes
+from .labels import is_code, is_shelfmark, without_file_name, without_folio
 from .parsed import RIGHTS_PLACES, Parsed, RightsPart, Statement, Text, View, unique
 from .text import is_page_label, proper_title, split_title
 
@@ -37,7 +39,8 @@ def to_records(
     cataloguer's. ``captions`` chooses among ``page``, ``title``, ``description``, ``series`` and ``subjects``.
     ``dataset_rights`` fill the parts (work, image, metadata) about which the object says nothing. ``document_url`` is
     where the rights were read. ``previews`` lets thumbnails stand in for missing pictures. The first view has the
-    object's own identifier, the others ``id#number``: more views later do not change it.
+    object's own identifier, the others ``id#number``, parts of pages ``id#number-part``: more views later do not change
+    it.
     """
     if parsed.deleted:
         return []
@@ -76,7 +79,7 @@ def _record(
     )
     material = next((title.material for text in parsed.titles if (title := split_title(text.text)).material), "")
     return Record(
-        id=parsed.id if view.number == 1 else f"{parsed.id}#{view.number}",
+        id=_identifier(parsed, view),
         source=source,
         institution=institution,
         page_url=parsed.landing_page,
@@ -98,10 +101,16 @@ def _record(
         object_type=next(iter(parsed.types), ""),
         rights=rights,
         rights_class=merge_classes(rights),
-        attribution=parsed.attribution,
+        attribution=view.credit or parsed.attribution,
         orig_width=view.width,
         orig_height=view.height,
     )
+
+
+def _identifier(parsed: Parsed, view: View) -> str:
+    if view.part:
+        return f"{parsed.id}#{view.number}-{view.part}"
+    return parsed.id if view.number == 1 else f"{parsed.id}#{view.number}"
 
 
 def _years(parsed: Parsed) -> tuple[int | None, int | None]:
@@ -113,22 +122,45 @@ def _years(parsed: Parsed) -> tuple[int | None, int | None]:
 
 
 def _captions(parsed: Parsed, view: View, language: str, fields: Sequence[str]) -> tuple[Caption, ...]:
-    """Texts that name something, each once; a title is stripped of its material designation and its makers."""
-    labels = view.texts or (Text(view.label, "", "label", "page"),)
+    """Texts that name something, each once; a title is stripped of its material designation and its makers.
+
+    A page's label that repeats a title says nothing about the page.
+    """
+    page_texts = _page_texts(view)
+    titles = {comparable(proper_title(text.text)) for text in parsed.titles} if "title" in fields else set()
     texts: dict[str, Iterable[Text]] = {
-        "page": [text for text in labels if not is_page_label(text.text)],
-        "title": [Text(proper_title(text.text), text.lang, text.source, text.level) for text in parsed.titles],
-        "description": [text for text in parsed.descriptions if len(text.text) <= _MAX_DESCRIPTION_CHARS],
+        "page": [text for text in page_texts if text.level == "page" and comparable(text.text) not in titles],
+        "title": [replace(text, text=proper_title(text.text)) for text in parsed.titles],
+        "description": [
+            *(text for text in parsed.descriptions if len(text.text) <= _MAX_DESCRIPTION_CHARS),
+            *(text for text in page_texts if text.level != "page"),
+        ],
         "series": parsed.series,
         "subjects": [Text("; ".join(parsed.subjects), "", "subjects")] if parsed.subjects else [],
     }
     found: dict[str, Caption] = {}
     for field in fields:
         for text in texts[field]:
-            if not is_empty_of_meaning(text.text):
-                caption = Caption(text.text, text.lang or language, text.source, text.level)
+            if not (is_empty_of_meaning(text.text) or is_code(text.text) or _is_holder(text)):
+                caption = Caption(text.text, text.lang or language, text.source, text.level, text.machine)
                 found.setdefault(comparable(proper_title(text.text)), caption)
     return tuple(found.values())
+
+
+def _page_texts(view: View) -> list[Text]:
+    """What is said of a page: its label without folio and makers, unless it only counts; other texts as they are."""
+    labels = view.texts or (Text(view.label, "", "label", "page"),)
+    bare = [
+        replace(text, text=proper_title(without_folio(without_file_name(text.text))))
+        if text.source.endswith("label")
+        else text
+        for text in labels
+    ]
+    return [text for text in bare if not is_page_label(text.text)]
+
+
+def _is_holder(text: Text) -> bool:
+    return text.source.endswith("label") and is_shelfmark(text.text)
 
 
 def _rights(

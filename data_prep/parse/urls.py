@@ -101,6 +101,14 @@ def open_gallica(url: str) -> str:
     return url
 
 
+def is_closed(url: str) -> bool:
+    """True for gallica.bnf.fr, which refuses programs: what :func:`open_gallica` leaves there must not be asked for."""
+    try:
+        return (urlsplit(url).hostname or "").lower() in ("gallica.bnf.fr", "www.gallica.bnf.fr")
+    except ValueError:
+        return False
+
+
 def gallica_ark(url: str) -> str:
     """``ark:/12148/...`` of a digitised object at Gallica; ``""`` elsewhere and for catalogue notices (``cb``)."""
     try:

@@ -6,14 +6,13 @@ Its three invented rolls are the institutions; a work is a combination of field,
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from iconoclip.records import Caption, Record, Rights
 
-from .base import Harvest, Item, Source
+from .base import Harvest, Item, Source, Surroundings
 
 if TYPE_CHECKING:
     from ..armorial import ArmorialEntry
@@ -29,7 +28,7 @@ class ArmorialSource(Source):
     languages: tuple[str, ...] = ()
     near_duplicates: bool = False  # shields that differ in their tinctures alone have one grey thumbnail
 
-    def harvest(self, *, name: str, root: Path) -> Harvest:
+    def harvest(self, name: str, around: Surroundings) -> Harvest:
         """The rolls in turn; the same configuration gives the same shields."""
         return Harvest(self._items(name))
 
@@ -48,6 +47,7 @@ class ArmorialPicture:
     size_px: int
     turn_deg: int = 0
     is_file_hash_meaningful: bool = False
+    box: None = None
 
     def fingerprint(self) -> str:
         """The arms, the roll and the seed decide every pixel."""

@@ -5,7 +5,7 @@ A source is one module in this package with one subclass of :class:`Source`; ``k
 """
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, Self
@@ -17,6 +17,8 @@ from iconoclip.records import Record, RejectReason
 
 Use = Literal["train", "evaluate", "both"]
 Holdout = Literal["work", "work_and_page", "folds", "folds_and_page", "none"]
+# Left, top, width and height as shares (0 to 1) of the upright picture
+Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,11 @@ class Picture(Protocol):
         ...
 
     @property
+    def box(self) -> Box | None:
+        """The part that is wanted of what :meth:`read` gives; None for all of it."""
+        ...
+
+    @property
     def is_file_hash_meaningful(self) -> bool:
         """False where the bytes are made here, so that their sha256 says nothing about a source's file."""
         ...
@@ -73,6 +80,48 @@ class Item:
     picture: Picture | None
     work: str = ""
     drop: Drop | None = None
+
+
+class Document(Protocol):
+    """An answer of a server, or a file that stands for one, as a web source reads it again and again."""
+
+    @property
+    def url(self) -> str:
+        """Where it came from, without secrets."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """What it was asked for (``page``, ``manifest``, ``collection``...); the source's own word."""
+        ...
+
+    @property
+    def problem(self) -> str:
+        """Why there is no body; empty where there is one."""
+        ...
+
+    @property
+    def seen_on(self) -> str:
+        """Day (``2026-11-20``) on which its harvest began."""
+        ...
+
+    def read(self) -> bytes:
+        """The body."""
+        ...
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a source gets from the run: where relative paths start, the size of stored pictures, what was harvested.
+
+    ``size_px`` is the longer side that pictures are asked for at. ``documents`` are a web source's answers, in order.
+    ``store`` is the folder that is kept from run to run.
+    """
+
+    root: Path = Path()
+    size_px: int = 512
+    documents: Iterable[Document] = ()
+    store: Path | None = None
 
 
 @dataclass
@@ -91,6 +140,17 @@ class Assumption(Config):
     reason: str = Field(min_length=10)
 
 
+class Terms(Config):
+    """What a host says about passing its pictures on; ``rehost: no`` overrides the licence of every item.
+
+    ``url`` is where the terms can be read, ``note`` their words.
+    """
+
+    rehost: Literal["yes", "no"]
+    url: str = Field(pattern=r"^https?://")
+    note: str = ""
+
+
 class Source(Config):
     """A collection: where its records come from, what they may be used for, and how works are set apart.
 
@@ -103,6 +163,7 @@ class Source(Config):
     use: Use = "both"
     holdout: Holdout | None = None
     near_duplicates: bool = True
+    terms: Terms | None = None
 
     @model_validator(mode="after")
     def _holdout_fits_use(self) -> Self:
@@ -128,8 +189,8 @@ class Source(Config):
         return ()
 
     @abstractmethod
-    def harvest(self, *, name: str, root: Path) -> Harvest:
-        """Records of the collection ``name``, in a fixed order; relative paths start at ``root``.
+    def harvest(self, name: str, around: Surroundings) -> Harvest:
+        """Records of the collection ``name``, in a fixed order.
 
         Raises:
             SourceError: the collection cannot be read as its configuration says.

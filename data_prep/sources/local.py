@@ -1,71 +1,46 @@
-"""A folder of pictures with a table (CSV, TSV, JSON, JSON Lines, Parquet, XLSX), or a folder alone.
+"""An institution's own files: pictures with a table (CSV, TSV, JSON, Parquet, XLSX, XML), or a folder alone.
 
 Without ``table`` the rows are the pictures of ``folder``, with the columns ``file``, ``stem``, ``parent`` and ``text``
-(the content of a ``.txt`` of the same name). ``data_prep.mapping`` says how columns become fields.
+(the content of a ``.txt`` of the same name). ``join`` adds other tables, ``each`` makes a record of each value of a
+list; ``data_prep.mapping`` says how rows become fields. docs/configuration.md has it all with examples.
 """
 
-import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from iconoclip.config import Config
 from iconoclip.errors import SourceError
 from iconoclip.languages import language_code
-from iconoclip.records import Caption, Record, RejectReason, Rights, RightsPart
+from iconoclip.records import Caption, Record, RejectReason
 
 from ..captions import clean_text, comparable, is_empty_of_meaning
 from ..dates import read_years
-from ..mapping import CaptionText, DropRule, RowRule, Text, TextRule, Texts, check_columns
-from ..rights import read_statement
-from ..tables import Row, read_table
-from .base import Assumption, Drop, Harvest, Item, PictureError, Source
-
-PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".jp2", ".gif", ".bmp"})
-MAX_PICTURE_BYTES = 2 * 1024**3
+from ..fetch.pictures import is_web_address, remote_picture
+from ..local_files import LocalPicture, list_pictures
+from ..local_rights import RightsRules
+from ..mapping import CaptionRule, CaptionText, DropRule, PathText, RowRule, Text, TextRule, check_columns, fill
+from ..paths import find, parse_path
+from ..tables import Row, Table, TableRules, open_table
+from ..tables_join import JoinRules, cells_of, join_tables
+from .base import Assumption, Drop, Harvest, Item, Picture, Source, Surroundings
 
 _STAGE = "source"
 
 
-class RightsRule(Config):
-    """One statement: what it says, who said it and where it can be read."""
+class LocalSource(TableRules, Source):
+    """Tables and a folder of pictures on this machine.
 
-    value: Text
-    asserted_by: Text
-    source_url: Text
-    territory: str = ""
-    seen_at: str = ""
-
-
-class RightsRules(Config):
-    """Rights of the work, its picture and the text about it; ``all`` states picture and text at once."""
-
-    work: RightsRule | None = None
-    image: RightsRule | None = None
-    text: RightsRule | None = None
-    all: RightsRule | None = None
-    assume: tuple[Assumption, ...] = ()
-
-    def parts(self) -> list[tuple[RightsPart, RightsRule]]:
-        """(part of a record, rule) of everything that is stated."""
-        both: list[tuple[RightsPart, RightsRule | None]] = [
-            ("work", self.work), ("image", self.image or self.all), ("metadata", self.text or self.all),
-        ]  # fmt: skip
-        return [(part, rule) for part, rule in both if rule is not None]
-
-
-class LocalSource(Source):
-    """A table and a folder of pictures on this machine."""
+    An ``image`` that is a web address is asked for there (``fetch``); one that ends in ``/info.json`` is a IIIF image
+    service and asked for at the size that is stored.
+    """
 
     kind: Literal["local"] = "local"  # type: ignore[assignment]  # frozen, so narrowing is safe
-    table: str = ""
     folder: str = ""
-    encoding: str = ""
-    delimiter: str = Field(default="", max_length=1)
-    sheet: str = ""
+    join: dict[str, JoinRules] = {}
+    each: PathText = ""
     institution: Text
     language: str
     rights: RightsRules = RightsRules()
@@ -83,8 +58,8 @@ class LocalSource(Source):
     year_min: Text | None = None
     year_max: Text | None = None
     place: Text | None = None
-    subjects: Texts | None = None
-    iconclass: Texts | None = None
+    subjects: Text | None = None
+    iconclass: Text | None = None
     technique: Text | None = None
     object_type: Text | None = None
     page_url: Text | None = None
@@ -100,6 +75,8 @@ class LocalSource(Source):
     def _check(self) -> Self:
         if not self.table and not self.folder:
             raise ValueError("give `table`, `folder` or both")
+        if not self.table and self.reading_options():
+            raise ValueError(f"{', '.join(self.reading_options())} say how a table is read, but there is no `table`")
         if self.use != "evaluate" and self.work_from is None:
             raise ValueError(
                 "work_from is missing: say which column (or regular expression on one) names the work, so that two "
@@ -109,6 +86,10 @@ class LocalSource(Source):
         unknown = [code for code in codes if language_code(code) is None]
         if unknown:
             raise ValueError(f"no language code: {', '.join(unknown)}; write en, fr, nl, de ... per collection")
+        for name, rule in self._rules().items() if not self.each else ():
+            adrift = [column for column in rule.columns() if column.startswith(".")]
+            if adrift:
+                raise ValueError(f"{name}: '{{{adrift[0]}}}' starts at a value of `each`, but there is no `each`")
         return self
 
     @property
@@ -116,21 +97,19 @@ class LocalSource(Source):
         """Rights that are assumed, for the card."""
         return self.rights.assume
 
-    def harvest(self, *, name: str, root: Path) -> Harvest:
+    def harvest(self, name: str, around: Surroundings) -> Harvest:
         """Rows of the table in its order, or pictures of the folder by name."""
-        if self.table:
-            path = root / self.table
-            columns, rows = read_table(path, encoding=self.encoding, delimiter=self.delimiter, sheet=self.sheet)
-            folder = root / self.folder if self.folder else path.parent
-        else:
-            path = folder = root / self.folder
-            columns, rows = _read_folder(folder)
-        check_columns(self._rules(), columns, where=f"{path} (collection {name})")
+        root = around.root
+        folder = root / self.folder if self.folder else (root / self.table).parent
+        table = open_table(root, self) if self.table else list_pictures(folder)
+        where = f"{table.name} (collection {name})"
+        table = join_tables(root, table, self.join, where=where)
+        check_columns(self._rules(), table.columns, where=where, rows=cells_of(table.rows), each=self.each)
         if not folder.is_dir():
             raise SourceError(f"{folder}: no such folder; is `root` right?")
-        harvest = Harvest(iter(()))
-        harvest.items = self._items(name, folder, list(rows), harvest)
-        return harvest
+        rows = self._spread(table)
+        mine = [row for row in rows if row.problem or all(rule.holds(row.cells, row.here) for rule in self.where)]
+        return Harvest(self._items(name, folder, mine, around.size_px), num_outside=len(rows) - len(mine))
 
     def _rules(self) -> dict[str, TextRule | RowRule]:
         rules: dict[str, TextRule | RowRule] = {}
@@ -140,40 +119,67 @@ class LocalSource(Source):
                 rules[field] = value
         for field, several in (("captions", self.captions), ("where", self.where), ("drop", self.drop)):
             rules |= {f"{field}.{position}": rule for position, rule in enumerate(several)}
-        rules |= {f"captions.{n}.lang": TextRule(value=rule.lang) for n, rule in enumerate(self.captions) if rule.lang}
-        for part, rule in self.rights.parts():
-            for field in ("value", "asserted_by", "source_url"):
-                rules[f"rights.{part}.{field}"] = getattr(rule, field)
-        return rules
+        for position, rule in enumerate(self.captions):
+            if rule.lang:
+                rules[f"captions.{position}.lang"] = TextRule(value=rule.lang, each=rule.scope)
+        return rules | self.rights.rules()
 
-    def _items(self, name: str, folder: Path, rows: list[Row], harvest: Harvest) -> Iterator[Item]:
-        mine = [row for row in rows if row.problem or all(rule.holds(row.cells) for rule in self.where)]
-        harvest.num_outside = len(rows) - len(mine)
-        repeated = self._repeated_captions(mine)
+    def _spread(self, table: Table) -> list[Row]:
+        """A row per value of ``each``; one without a value where there is none."""
+        if not self.each:
+            return table.rows
+        path = parse_path(self.each)
+        spread = [(row, find(row.cells, path) or [None]) for row in table.rows]
+        return [replace(row, here=value) for row, values in spread for value in values]
+
+    def _items(self, name: str, folder: Path, rows: list[Row], size_px: int) -> Iterator[Item]:
+        repeated = self._repeated_captions(rows)
         resolved = folder.resolve()
-        for row in mine:
-            yield self._item(name, folder, resolved, row, repeated)
+        for row in rows:
+            yield self._item(name, folder, resolved, row, repeated, size_px)
 
     def _repeated_captions(self, rows: list[Row]) -> list[frozenset[str]]:
-        """Per caption rule, the texts that occur more than once."""
+        """Per caption rule, the texts that occur in more than one row."""
         found = []
         for rule in self.captions:
             seen: dict[str, int] = {}
             for row in rows if rule.repeated == "drop" else ():
-                text = comparable(clean_text(rule.text(row.cells)))
-                seen[text] = seen.get(text, 0) + 1
+                for text in {comparable(clean_text(text)) for text in rule.texts(row.cells, row.here)}:
+                    seen[text] = seen.get(text, 0) + 1
             found.append(frozenset(text for text, count in seen.items() if text and count > 1))
         return found
 
-    def _item(self, name: str, folder: Path, resolved: Path, row: Row, repeated: list[frozenset[str]]) -> Item:
-        def text(rule: TextRule | None) -> str:
-            return clean_text(rule.text(row.cells)) if rule is not None else ""
+    def _item(
+        self, name: str, folder: Path, resolved: Path, row: Row, repeated: list[frozenset[str]], size_px: int
+    ) -> Item:
+        image = self.image.text(row.cells, row.here)
+        captions, drop = self._captions(row, repeated)
+        record = self._record(name, row, image, captions)
+        turn = _number(self._text(self.turn, row)) or 0
+        picture: Picture | None = None
+        if is_web_address(image):
+            picture = remote_picture(image, size_px=size_px, turn_deg=turn % 360)
+            record = replace(record, image_url=record.image_url or image)
+        elif image:
+            picture = LocalPicture(root=str(resolved), path=str(folder / image), turn_deg=turn % 360)
+        return Item(
+            record=record,
+            picture=picture,
+            work=self._text(self.work_from, row) or record.id,
+            drop=self._row_problem(row, record, image, turn) or drop,
+        )
 
-        image = self.image.text(row.cells)
+    def _text(self, rule: TextRule | None, row: Row) -> str:
+        return clean_text(rule.text(row.cells, row.here)) if rule is not None else ""
+
+    def _record(self, name: str, row: Row, image: str, captions: tuple[Caption, ...]) -> Record:
+        def text(rule: TextRule | None) -> str:
+            return self._text(rule, row)
+
         date_text = text(self.date)
         first_year, last_year = read_years(date_text)
-        captions, drop = self._captions(row, repeated)
-        record = Record(
+        subjects = self.subjects.texts(row.cells, row.here) if self.subjects else ()
+        return Record(
             id=text(self.id) if self.id else image,
             source=name,
             institution=text(self.institution),
@@ -190,150 +196,68 @@ class LocalSource(Source):
             year_min=_number(text(self.year_min)) if self.year_min else first_year,
             year_max=_number(text(self.year_max)) if self.year_max else last_year,
             place=text(self.place),
-            subjects=tuple(map(clean_text, self.subjects.texts(row.cells))) if self.subjects else (),
-            iconclass=self.iconclass.texts(row.cells) if self.iconclass else (),
+            subjects=tuple(map(clean_text, subjects)),
+            iconclass=self.iconclass.texts(row.cells, row.here) if self.iconclass else (),
             technique=text(self.technique),
             object_type=text(self.object_type),
-            rights=self._rights(row),
+            rights=self.rights.state(row.cells, row.here),
             attribution=text(self.attribution),
             orig_width=_number(text(self.orig_width)),
             orig_height=_number(text(self.orig_height)),
         )
-        turn = _number(text(self.turn)) or 0
-        picture = LocalPicture(root=str(resolved), path=str(folder / image), turn_deg=turn % 360) if image else None
-        return Item(
-            record=record,
-            picture=picture,
-            work=text(self.work_from) or record.id,
-            drop=self._row_problem(row, record, image, turn) or drop,
-        )
 
     def _row_problem(self, row: Row, record: Record, image: str, turn: int) -> Drop | None:
-        if row.problem:
-            return Drop(_STAGE, RejectReason.ROW_INVALID, f"row {row.number}: {row.problem}")
+        if row.problem or row.unjoined:
+            return Drop(_STAGE, RejectReason.ROW_INVALID, f"{row.place}: {row.problem or row.unjoined}")
         for rule in self.drop:
-            if rule.holds(row.cells):
+            if rule.holds(row.cells, row.here):
                 return Drop(_STAGE, RejectReason.NOT_SELECTED, rule.why)
         if not record.id:
-            return Drop(_STAGE, RejectReason.ID_MISSING, f"row {row.number}")
+            return Drop(_STAGE, RejectReason.ID_MISSING, row.place)
         if not record.institution:
-            return Drop(_STAGE, RejectReason.ROW_INVALID, f"row {row.number}: institution is empty")
+            return Drop(_STAGE, RejectReason.ROW_INVALID, f"{row.place}: institution is empty")
         if not image:
-            return Drop(_STAGE, RejectReason.IMAGE_MISSING, f"row {row.number} names no picture")
+            return Drop(_STAGE, RejectReason.IMAGE_MISSING, f"{row.place} names no picture")
         if turn % 90:
-            return Drop(_STAGE, RejectReason.ROW_INVALID, f"row {row.number}: turn by {turn} degrees, not by 90s")
+            return Drop(_STAGE, RejectReason.ROW_INVALID, f"{row.place}: turn by {turn} degrees, not by 90s")
         return None
 
     def _captions(self, row: Row, repeated: list[frozenset[str]]) -> tuple[tuple[Caption, ...], Drop | None]:
+        """Captions of all rules, each text once in a language, and why there is none, or none that is required."""
         captions: dict[tuple[str, str], Caption] = {}
-        drop = None
+        first: Drop | None = None
         for rule, common in zip(self.captions, repeated, strict=True):
-            text = clean_text(rule.text(row.cells))
-            problem = None
-            if comparable(text) in common:
-                problem = RejectReason.CAPTION_REPEATED, f"{rule.source_name}: {text!r} stands at several pictures"
-            elif not text or any(TextRule(value="{x}", find=stop).text({"x": text}) for stop in rule.stop):
-                problem = RejectReason.CAPTION_EMPTY, f"{rule.source_name}: {text!r}" if text else rule.source_name
-            elif self.use != "evaluate" and is_empty_of_meaning(text):
-                problem = RejectReason.CAPTION_EMPTY, f"{rule.source_name}: {text!r} names nothing"
+            found, problem = self._captions_of(rule, row, common)
+            for caption in found:
+                captions.setdefault((caption.lang, comparable(caption.text)), caption)
+            if rule.required and problem is not None and not found:
+                return tuple(captions.values()), problem
+            first = first or problem
+        return tuple(captions.values()), None if captions else first
+
+    def _captions_of(self, rule: CaptionRule, row: Row, common: frozenset[str]) -> tuple[list[Caption], Drop | None]:
+        captions: list[Caption] = []
+        first: Drop | None = None
+        texts = [(clean_text(text), start) for text, start in rule.values(row.cells, row.here)]
+        for text, start in texts or [("", None)]:
+            problem = self._caption_problem(rule, text, common)
             if problem is None:
-                lang = self._language(rule.lang, row)
-                captions.setdefault(
-                    (lang, comparable(text)), Caption(text, lang, rule.source_name, rule.level, rule.machine)
-                )
-            elif rule.required or drop is None:
-                drop = Drop(_STAGE, *problem)
-                if rule.required:
-                    return tuple(captions.values()), drop
-        return tuple(captions.values()), None if captions else drop
+                lang = fill(rule.lang, row.cells, start) if rule.lang else ""
+                code = language_code(lang or self.language) or "und"
+                captions.append(Caption(text, code, rule.source_name, rule.level, rule.machine))
+            first = first or problem
+        return captions, first
 
-    def _language(self, lang: str, row: Row) -> str:
-        text = TextRule(value=lang).text(row.cells) if lang else ""
-        return language_code(text or self.language) or "und"
-
-    def _rights(self, row: Row) -> tuple[Rights, ...]:
-        stated = []
-        for part, rule in self.rights.parts():
-            raw = clean_text(rule.value.text(row.cells)) or rule.value.text(row.cells)
-            if raw:
-                stated.append(
-                    Rights(
-                        part=part,
-                        uri=read_statement(rule.value.text(row.cells)).uri,
-                        raw=raw,
-                        asserted_by=clean_text(rule.asserted_by.text(row.cells)),
-                        source_url=rule.source_url.text(row.cells),
-                        territory=rule.territory,
-                        seen_at=rule.seen_at,
-                    )
-                )
-        known = {rights.part for rights in stated}
-        for each in self.rights.assume:
-            part: RightsPart = "metadata" if each.part == "text" else each.part
-            if part not in known:
-                uri = read_statement(each.statement).uri
-                stated.append(Rights(part=part, uri=uri, raw=each.statement, asserted_by=f"assumed: {each.reason}"))
-        return tuple(stated)
-
-
-@dataclass(frozen=True, slots=True)
-class LocalPicture:
-    """A file under ``root`` (resolved); a path or link that leads out of it is refused."""
-
-    root: str
-    path: str
-    turn_deg: int = 0
-    is_file_hash_meaningful: bool = True
-
-    def fingerprint(self) -> str:
-        """Path under the root, size in bytes and time of the file; ``missing`` when there is none."""
-        try:
-            stat = Path(self.path).stat()
-        except (OSError, ValueError):
-            return f"{self.path}|missing"
-        return f"{self.path}|{stat.st_size}|{stat.st_mtime_ns}|{self.turn_deg}"
-
-    def read(self) -> bytes:
-        """Bytes of the file, whichever way (NFC or NFD, slash or backslash) its name is written."""
-        root = Path(self.root)
-        if "\0" in self.path:
-            raise PictureError(RejectReason.IMAGE_MISSING, f"{self.path!r}: no file name")
-        names = (self.path, *(unicodedata.normalize(form, self.path) for form in ("NFC", "NFD")))
-        for name in dict.fromkeys((*names, self.path.replace("\\", "/"))):
-            path = Path(name)
-            resolved = path.resolve()
-            if not resolved.is_relative_to(root):
-                raise PictureError(RejectReason.IMAGE_OUTSIDE_ROOT, f"{name}: leads out of {root}")
-            if resolved.is_file():
-                return self._read_file(resolved)
-        raise PictureError(RejectReason.IMAGE_MISSING, f"{self.path}: no such file")
-
-    def _read_file(self, path: Path) -> bytes:
-        size = path.stat().st_size
-        if size > MAX_PICTURE_BYTES:
-            raise PictureError(RejectReason.IMAGE_TOO_LARGE, f"{path}: {size / 1e9:.1f} GB")
-        try:
-            return path.read_bytes()
-        except OSError as error:
-            raise PictureError(RejectReason.IMAGE_BROKEN, f"{path}: {error.strerror}") from None
-
-
-def _read_folder(folder: Path) -> tuple[list[str], Iterator[Row]]:
-    if not folder.is_dir():
-        raise SourceError(f"{folder}: no such folder; is `root` right?")
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
-    if not paths:
-        raise SourceError(f"{folder}: holds no pictures ({', '.join(sorted(PICTURE_SUFFIXES))})")
-
-    def rows() -> Iterator[Row]:
-        for number, path in enumerate(paths, 1):
-            name = path.relative_to(folder)
-            beside = path.with_suffix(".txt")
-            text = beside.read_text(encoding="utf-8", errors="replace") if beside.is_file() else ""
-            parent = "" if name.parent == Path() else name.parent.as_posix()
-            yield Row(number, {"file": name.as_posix(), "stem": path.stem, "parent": parent, "text": text})
-
-    return ["file", "stem", "parent", "text"], rows()
+    def _caption_problem(self, rule: CaptionRule, text: str, common: frozenset[str]) -> Drop | None:
+        if comparable(text) in common:
+            detail = f"{rule.source_name}: {text!r} stands at several pictures"
+            return Drop(_STAGE, RejectReason.CAPTION_REPEATED, detail)
+        if not text or rule.is_stopped(text):
+            detail = f"{rule.source_name}: {text!r}" if text else rule.source_name
+            return Drop(_STAGE, RejectReason.CAPTION_EMPTY, detail)
+        if self.use != "evaluate" and is_empty_of_meaning(text):
+            return Drop(_STAGE, RejectReason.CAPTION_EMPTY, f"{rule.source_name}: {text!r} names nothing")
+        return None
 
 
 def _number(text: str) -> int | None:

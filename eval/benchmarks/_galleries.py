@@ -6,12 +6,14 @@ from typing import Literal
 from ..data import Pictures
 from ..tasks._gallery import Gallery
 
-CaptionChoice = Literal["default", "language", "all"]
+CaptionChoice = Literal["default", "language", "each_language", "all"]
 Texts = list[tuple[str, str]]
 
 
 def captions_of(pictures: Pictures, position: int, choice: CaptionChoice, languages: Sequence[str] = ()) -> Texts:
     """(text, language) of the captions that are asked for: the shard's default one, one of each language, or all.
+
+    ``each_language`` takes all, and :func:`build_galleries` then gives each language a gallery, as with ``language``.
 
     Captions of a series say nothing of this picture and are no queries, unless the record has no other.
     """
@@ -42,7 +44,7 @@ def build_galleries(
         for group in _split(positions, lambda p: pictures.records[p].source if by_collection else ""):
             texts = {p: captions_of(pictures, p, choice, languages) for p in group}
             stratum = pictures.records[group[0]].source if by_collection else ""
-            if choice != "language":
+            if choice not in ("language", "each_language"):
                 found.append(_gallery(group, texts, fold, stratum))
                 continue
             for language in sorted({lang for rows in texts.values() for _, lang in rows}):

@@ -24,6 +24,8 @@ class CrossLingualPages(Benchmark):
     )
     licence = "CC0 1.0 (descriptions), public domain (scans)"
     citation = "KB, National Library of the Netherlands, KW 131 H 26; github.com/KBNLwikimedia/Alba-Amicorum"
+    chance = "percentile rank 50 %"
+    run_on_real_data = True
 
     kind: Literal["cross_lingual_pages"]
     source: str = "kb_album"

@@ -22,6 +22,9 @@ class DocumentRetrieval(Benchmark):
     )
     licence = "domaine public (works); source gallica.bnf.fr / BnF"
     citation = "Bibliothèque nationale de France, Gallica; github.com/altomator/Gallica-Images"
+    chance = "percentile rank P / (P + 1) with P pages of the document"
+    free_baselines = ("known draughtsman only",)
+    run_on_real_data = True
 
     kind: Literal["document_retrieval"]
     source: str = "bnf_dessins"

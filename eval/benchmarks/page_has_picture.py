@@ -22,6 +22,9 @@ class PageHasPicture(Benchmark):
     )
     licence = "CC0 1.0 (data), public domain (scans)"
     citation = "KB, National Library of the Netherlands, KW 131 H 26; github.com/KBNLwikimedia/Alba-Amicorum"
+    chance = "balanced accuracy 1 in 2"
+    free_baselines = ("largest class", "colour and shape")
+    run_on_real_data = True
 
     kind: Literal["page_has_picture"]
     with_picture: str = "kb_album"

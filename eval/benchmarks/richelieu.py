@@ -64,6 +64,11 @@ class Richelieu(Benchmark):
     )
     licence = "public-domain works digitised by BnF (Gallica); prompts: github.com/altomator/CLIP_test"
     citation = "Bibliothèque nationale de France; github.com/altomator/CLIP_test at f874c66"
+    chance = "1 in 4, 1 in 8"
+    free_baselines = ("largest class", "colour and shape")
+    pinned_revision = "f874c66351126010a2d681c3bc5863db5cdcc0f4"
+    revision_source = "github.com/altomator/CLIP_test"
+    run_on_real_data = True
 
     kind: Literal["richelieu"]
     source: str = "richelieu"

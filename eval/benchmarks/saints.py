@@ -1,5 +1,6 @@
 """Which saint is it? Zero-shot with the Iconclass label and with the Iconclass description of attributes."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
 from iconoclip.errors import EvaluationError
@@ -7,7 +8,8 @@ from iconoclip.errors import EvaluationError
 from .base import Benchmark, Prepared
 
 if TYPE_CHECKING:
-    from ..data import EvalData
+    from ..data import EvalData, Pictures
+    from ..tasks.base import Task
 
 # Notation -> (label, description), as in Iconclass (CC0, iconclass.org) and the saints data set at df54200.
 _SAINTS = {
@@ -67,6 +69,7 @@ _SAINTS = {
         "jar of ointment, mirror, musical instrument, palm-branch, rosary, scourge",
     ),
 }
+_MARY = "11F"
 _TEMPLATES = ("a painting of {}", "a painting of {} with attributes", "{} in a religious painting")
 _REFUSED = (
     "needs pretrained weights to mean anything: the names of thirteen saints are learnt from far more text than "
@@ -84,6 +87,9 @@ class Saints(Benchmark):
     )
     licence = "public-domain works; Iconclass texts CC0"
     citation = "Spinaci et al. 2025, arXiv 2509.18839; github.com/llm-art/ai-recognize-saints at df54200; iconclass.org"
+    chance = "1 in 13"
+    free_baselines = ("largest class", "colour and shape", "longer text")
+    run_on_real_data = True
 
     kind: Literal["saints"]
     source: str = "saints"
@@ -117,4 +123,21 @@ class Saints(Benchmark):
             )
             for name, prompts in (("label", by_label), ("description", by_description))
         )
+        tasks += tuple(_swapped(pictures, found, notations))
         return Prepared(pictures, tasks, refuses={"random": _REFUSED, "trained_from_random": _REFUSED})
+
+
+def _swapped(pictures: "Pictures", found: list[str], notations: list[str]) -> Iterator["Task"]:
+    """Texts with the attribute or the name of another saint, in each language whose Iconclass lists agree."""
+    from iconoclip.iconclass import parse
+
+    from ..tasks.composition import Composition
+    from ._swapped import LANGUAGES, swapped_pairs
+
+    # 11F(MARY) is the data set's own; Iconclass has 11F, without attributes.
+    saints = [parse(_MARY if notation == "11F(MARY)" else notation) for notation in notations]
+    labels = [notations.index(notation) for notation in found]
+    for language in LANGUAGES:
+        pairs = swapped_pairs(range(len(pictures)), labels, pictures.keys, saints, language)
+        if pairs:
+            yield Composition(f"swapped_{language}", pictures, pairs, language)

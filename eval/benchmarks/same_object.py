@@ -22,6 +22,9 @@ class SameObject(Benchmark):
     citation = (
         "J. Paul Getty Museum, CVA 10 (2019) and Ancient Carved Ambers (2012/2019); github.com/thegetty/{cva10,ambers}"
     )
+    chance = "hit rate@1 views of the object over pictures of the gallery; percentile rank P / (P + 1)"
+    free_baselines = ("colour and shape",)
+    run_on_real_data = True
 
     kind: Literal["same_object"]
     sources: list[str] = Field(default=["getty_vases", "getty_ambers"], min_length=1)

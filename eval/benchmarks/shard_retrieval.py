@@ -33,6 +33,9 @@ class ShardRetrieval(Benchmark):
     description = "Find the picture that a caption describes among held-out pictures, and the caption of a picture."
     licence = "as the shard set's ATTRIBUTION.csv"
     citation = "the shard set's README.md"
+    chance = "hit rate@1 1 in the size of the gallery; percentile rank 50 %"
+    free_baselines = ("collection only, where collections share a gallery",)
+    run_on_real_data = True
 
     kind: Literal["shard_retrieval"]
     split: str = "test"

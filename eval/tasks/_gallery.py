@@ -29,10 +29,13 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Side:
-    """The queries of one direction in one gallery; ``positives[q]`` are columns of the side that is searched."""
+    """The queries of one direction in one gallery; ``positives[q]`` are columns of the side that is searched.
+
+    ``positions[q]`` is a picture of the query, by which it is sliced.
+    """
 
     works: list[str]
-    sources: list[str]
+    positions: list[int]
     languages: list[str]
     novelty: list[str]
     positives: list[np.ndarray]
@@ -54,7 +57,7 @@ def text_queries(
     first = [gallery.positions[owners[0]] for owners in gallery.owners]
     return Side(
         works=[component[works[owners[0]]] for owners in gallery.owners],
-        sources=[pictures.records[position].source for position in first],
+        positions=first,
         languages=list(gallery.languages),
         novelty=[novelty(position) if novelty else "" for position in first],
         positives=right,
@@ -74,7 +77,7 @@ def image_queries(
     right = [np.array(texts_of.get(place, []), dtype=np.int64) for place in range(len(works))]
     return Side(
         works=[component[work] for work in works],
-        sources=[pictures.records[position].source for position in gallery.positions],
+        positions=list(gallery.positions),
         languages=[_shared({gallery.languages[text] for text in texts}) for texts in right],
         novelty=[novelty(position) if novelty else "" for position in gallery.positions],
         positives=right,

@@ -1,14 +1,20 @@
 """What tasks on labelled pictures share: their metrics, their rows and what costs nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 
+from iconoclip import metrics
+
 from ..baselines import colour_and_shape, descriptor_similarity, largest_class, nearest_allowed
 from ..data import Pictures
 from ..statistics import MIN_WORKS
-from .base import Measure, Queries, sample_row
+from ._slices import picture_slices
+from .base import Measure, Queries, masks, sample_row
+
+_TOP_K = 5
 
 
 class Labelled(Protocol):
@@ -33,26 +39,70 @@ def works_of(task: Labelled) -> np.ndarray:
     return np.array([task.pictures.works[position] for position in task.positions])
 
 
-def class_measures(task: Labelled, predicted: np.ndarray) -> tuple[Measure, ...]:
-    """``accuracy@1`` and the mean over classes (``balanced_accuracy`` for two classes).
+def class_measures(task: Labelled, predicted: np.ndarray, score_QC: np.ndarray | None = None) -> tuple[Measure, ...]:
+    """``accuracy@1``, the mean of recalls over classes (``balanced_accuracy`` for two classes) and ``macro_f1``.
 
-    A prediction of -1 is wrong. The mean over classes is not scored when a class has fewer than ten works: its recall
-    would rest on one or two documents and weigh as much as any other.
+    With scores of every class also ``accuracy@5`` and ``map_macro``. A prediction of -1 is wrong. Figures over classes
+    are not scored when a class has fewer than ten works: its recall would rest on one or two documents and weigh as
+    much as any other.
     """
     labels, works = np.array(task.labels), works_of(task)
     correct = (predicted == labels).astype(np.float64)
     chance = np.full(len(labels), 1 / len(task.classes))
-    queries = Queries(works, {"all": np.ones(len(labels), dtype=bool)})
+    queries = Queries(works, masks(**picture_slices(task.pictures, task.positions)))
     few = [task.classes[c] for c in np.unique(labels) if len(set(works[labels == c])) < MIN_WORKS]
     why_not = f"fewer than {MIN_WORKS} works in {', '.join(few)}" if few else ""
     by_class = "balanced_accuracy" if len(task.classes) == 2 else "mean_per_class_recall"
-    return (
+    found = [
         Measure("accuracy@1", queries, correct, chance, is_primary=task.primary == "accuracy@1"),
         Measure(
             by_class, queries, correct, chance,
             strata=labels, is_primary=task.primary == by_class, why_not=why_not,
         ),
+        pooled_measure(
+            "macro_f1", queries, partial(metrics.macro_f1, labels, predicted), len(task.classes),
+            primary=task.primary, why_not=why_not,
+        ),
+    ]  # fmt: skip
+    if score_QC is None:
+        return tuple(found)
+    if len(task.classes) > _TOP_K:
+        own_Q = score_QC[np.arange(len(labels)), labels]
+        hits = ((score_QC >= own_Q[:, None]).sum(axis=1) <= _TOP_K).astype(np.float64)
+        found.append(Measure(f"accuracy@{_TOP_K}", queries, hits, _TOP_K * chance))
+    positive_QC = labels[:, None] == np.arange(len(task.classes))
+    found.append(
+        pooled_measure(
+            "map_macro", queries, partial(metrics.mean_average_precision, score_QC, positive_QC), len(task.classes),
+            primary=task.primary, why_not=why_not, chance=chance_map(positive_QC),
+        )
     )  # fmt: skip
+    return tuple(found)
+
+
+def pooled_measure(
+    metric: str,
+    queries: Queries,
+    figures: Callable[[np.ndarray], np.ndarray],
+    num_classes: int,
+    *,
+    primary: str = "",
+    why_not: str = "",
+    chance: float = float("nan"),
+) -> Measure:
+    """A figure over classes that is no mean over queries; NaN as ``chance`` where none is known."""
+    count = len(queries.works)
+    return Measure(
+        metric, queries, np.zeros(count), np.full(count, chance),
+        is_primary=metric == primary, why_not=why_not, pooled=figures, num_classes=num_classes,
+    )  # fmt: skip
+
+
+def chance_map(positive_QC: np.ndarray) -> float:
+    """Mean over classes with a positive of the average precision that a random order reaches."""
+    count = len(positive_QC)
+    found = [metrics.chance_average_precision(count, int(n), count) for n in positive_QC.sum(axis=0) if n]
+    return float(np.mean(found)) if found else float("nan")
 
 
 def class_rows(

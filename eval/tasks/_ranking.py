@@ -18,6 +18,7 @@ class Ranks:
     """Per-query outcome of one gallery or of several put together; arrays [Q], ``hits`` and ``recalls`` by k.
 
     ``top`` are columns of the five nearest, best first; ``best`` is the similarity of the best right answer.
+    ``r_precisions`` and ``map_at_r`` are NaN where no query has several right answers: they would be hit_rate@1 again.
     """
 
     ranks: np.ndarray
@@ -25,6 +26,8 @@ class Ranks:
     num_positive: np.ndarray
     hits: dict[int, np.ndarray]
     recalls: dict[int, np.ndarray]
+    r_precisions: np.ndarray
+    map_at_r: np.ndarray
     best: np.ndarray
     top: list[np.ndarray]
     top_scores: list[np.ndarray]
@@ -44,6 +47,7 @@ def rank_gallery(
     several = bool((num_positive > 1).any())
     ranks, best, top, top_scores = [], [], [], []
     recalls: dict[int, list[np.ndarray]] = {k: [] for k in ks}
+    r_precisions, map_at_r = [], []
     at_once = max(1, _CHUNK_CELLS // max(num_gallery, 1))
     for start in range(0, len(query_QD), at_once):
         similarity_qG = round_similarity(query_QD[start : start + at_once] @ gallery_GD.T)
@@ -52,8 +56,11 @@ def rank_gallery(
             positive_qG[row, columns] = True
         ranks.append(metrics.first_positive_ranks(similarity_qG, positive_qG))
         best.append(np.where(positive_qG, similarity_qG, -np.inf).max(axis=1))
-        for k in ks if several else ():
-            recalls[k].append(metrics.recall_at_k(similarity_qG, positive_qG, k))
+        if several:
+            for k in ks:
+                recalls[k].append(metrics.recall_at_k(similarity_qG, positive_qG, k))
+            r_precisions.append(metrics.r_precisions(similarity_qG, positive_qG))
+            map_at_r.append(metrics.average_precisions_at_r(similarity_qG, positive_qG))
         order_qk = nearest(similarity_qG, NUM_TOP)
         top += list(order_qk)
         top_scores += list(np.take_along_axis(similarity_qG, order_qk, axis=1))
@@ -65,6 +72,8 @@ def rank_gallery(
         num_positive=num_positive,
         hits=hits,
         recalls={k: np.concatenate(recalls[k]) if several else hits[k] for k in ks},
+        r_precisions=np.concatenate(r_precisions) if several else np.full(len(ranks_Q), np.nan),
+        map_at_r=np.concatenate(map_at_r) if several else np.full(len(ranks_Q), np.nan),
         best=np.concatenate(best),
         top=top,
         top_scores=top_scores,
@@ -122,6 +131,8 @@ def group_only(
         num_positive=right,
         hits=hits,
         recalls=dict.fromkeys(ks, unknown),
+        r_precisions=unknown,
+        map_at_r=unknown,
         best=unknown,
         top=[],
         top_scores=[],
@@ -141,6 +152,8 @@ def join_ranks(parts: Sequence[Ranks]) -> Ranks:
         num_positive=joined("num_positive"),
         hits={k: np.concatenate([part.hits[k] for part in parts]) for k in ks},
         recalls={k: np.concatenate([part.recalls[k] for part in parts]) for k in ks},
+        r_precisions=joined("r_precisions"),
+        map_at_r=joined("map_at_r"),
         best=joined("best"),
         top=[row for part in parts for row in part.top],
         top_scores=[row for part in parts for row in part.top_scores],

@@ -3,7 +3,8 @@
 A task knows its queries and their order, which is the same for every model; so two models are compared query by query.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -14,6 +15,8 @@ SAMPLE_COLUMNS = (
     "y_true", "y_pred", "correct", "score", "top_keys", "top_scores", "positive_keys",
 )  # fmt: skip
 NUM_TOP = 5
+_MAX_VALUES = 20
+_MAY_REPEAT = ("institution", "century", "technique", "object_type")
 
 
 class Embedder(Protocol):
@@ -55,7 +58,9 @@ class Measure:
 
     ``values`` float64 [Q]; NaN marks a query that this model could not be asked. ``chance`` is the same for a guess.
     ``strata`` ([Q]) makes the figure the mean of the strata's figures; ``drop_small_strata`` leaves those out that are
-    too small to be scored. ``why_not`` forbids a score, with the reason.
+    too small to be scored. ``why_not`` forbids a score, with the reason. ``pooled`` makes figures that are no mean over
+    queries, such as macro-F1: from float64 [R, Q], how often each query counts, it gives [R]; ``num_classes`` says how
+    dear that is.
     """
 
     metric: str
@@ -68,14 +73,20 @@ class Measure:
     is_share: bool = True
     is_primary: bool = False
     why_not: str = ""
+    pooled: Callable[[np.ndarray], np.ndarray] | None = None
+    num_classes: int = 1
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What one model (or a free baseline) reached in one task; ``rows`` have :data:`SAMPLE_COLUMNS`."""
+    """What one model (or a free baseline) reached in one task; ``rows`` have :data:`SAMPLE_COLUMNS`.
+
+    ``by_prompt`` has, for the primary metric, its values [Q] with each set of templates alone.
+    """
 
     measures: tuple[Measure, ...]
     rows: list[dict[str, Any]] = field(default_factory=list)
+    by_prompt: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 class Task(Protocol):
@@ -94,6 +105,11 @@ class Task(Protocol):
     @property
     def zero_shot_prompts(self) -> dict[str, tuple[str, ...]]:
         """Prompts by language whose words a model must have met in training; empty for other tasks."""
+        ...
+
+    @property
+    def texts_by_language(self) -> dict[str, tuple[str, ...]]:
+        """All texts by language, of which it is told how many the tower cuts; empty for tasks on pictures alone."""
         ...
 
     @property
@@ -127,12 +143,20 @@ def round_similarity(similarity: np.ndarray) -> np.ndarray:
 
 
 def masks(**fields: Sequence[str]) -> dict[str, np.ndarray]:
-    """``all`` and a mask per ``field=value``; a field with one value gets none."""
+    """``all`` and a mask per ``field=value``, of a field with many values for the most frequent ones.
+
+    A field with one value gets none. A century, technique or type that holds the same queries as an earlier slice says
+    nothing new and is left out.
+    """
     lengths = {len(values) for values in fields.values()}
     found = {"all": np.ones(lengths.pop(), dtype=bool)}
     for name, values in fields.items():
         array = np.asarray(values, dtype=object)
-        present = sorted({value for value in values if value})
-        if len(present) > 1 or (present and len(set(values)) > 1):
-            found |= {f"{name}={value}": array == value for value in present}
+        counts = Counter(value for value in values if value)
+        if len(counts) > 1 or (counts and len(set(values)) > 1):
+            present = sorted(value for value, _ in counts.most_common(_MAX_VALUES))
+            made = {f"{name}={value}": array == value for value in present}
+            if name in _MAY_REPEAT:
+                made = {n: mask for n, mask in made.items() if not any(np.array_equal(mask, m) for m in found.values())}
+            found |= made
     return found

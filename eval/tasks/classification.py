@@ -17,7 +17,11 @@ from .base import Embedder, Need, Scores, round_similarity
 
 @dataclass(frozen=True)
 class Classification:
-    """Zero-shot classes of pictures that no run has trained on; ``class_prompts[c]`` are the prompts of class c."""
+    """Zero-shot classes of pictures that no run has trained on; ``class_prompts[c]`` are the prompts of class c.
+
+    An ensemble of several languages names them comma-separated in ``language`` and, in ``prompt_languages``, the one of
+    each prompt of a class.
+    """
 
     name: str
     pictures: Pictures
@@ -27,6 +31,7 @@ class Classification:
     class_prompts: tuple[tuple[str, ...], ...]
     language: str
     primary: str = "mean_per_class_recall"
+    prompt_languages: tuple[str, ...] = ()
 
     @property
     def prompts(self) -> tuple[str, ...]:
@@ -36,7 +41,18 @@ class Classification:
     @property
     def zero_shot_prompts(self) -> dict[str, tuple[str, ...]]:
         """The prompts by their language."""
-        return {self.language: self.prompts}
+        if not self.prompt_languages:
+            return {self.language: self.prompts}
+        found: dict[str, tuple[str, ...]] = {}
+        for prompts in self.class_prompts:
+            for prompt, language in zip(prompts, self.prompt_languages, strict=True):
+                found[language] = (*found.get(language, ()), prompt)
+        return found
+
+    @property
+    def texts_by_language(self) -> dict[str, tuple[str, ...]]:
+        """The prompts."""
+        return self.zero_shot_prompts
 
     def needs(self) -> list[Need]:
         """Pictures and prompts."""
@@ -44,11 +60,27 @@ class Classification:
 
     def score(self, embedder: Embedder) -> Scores:
         """Predict the nearest class of each picture."""
-        weights_CD = class_weights(embedder.texts(None, self.prompts), [len(p) for p in self.class_prompts])
-        similarity_NC = round_similarity(embedder.images(None, self.positions) @ weights_CD.T)
+        images_ND, prompts_PD = embedder.images(None, self.positions), embedder.texts(None, self.prompts)
+        sizes = [len(prompts) for prompts in self.class_prompts]
+        similarity_NC = round_similarity(images_ND @ class_weights(prompts_PD, sizes).T)
         predicted = predict_classes(similarity_NC, np.array(self.labels))
         chosen = similarity_NC[np.arange(len(predicted)), predicted]
-        return Scores(class_measures(self, predicted), class_rows(self, predicted, chosen))
+        return Scores(
+            class_measures(self, predicted, similarity_NC),
+            class_rows(self, predicted, chosen),
+            by_prompt=self._by_prompt(images_ND, prompts_PD),
+        )
+
+    def _by_prompt(self, images_ND: np.ndarray, prompts_PD: np.ndarray) -> dict[str, np.ndarray]:
+        """Whether each picture is right with one prompt a class alone; empty where classes differ in their number."""
+        count = len(self.class_prompts[0])
+        if count < 2 or any(len(prompts) != count for prompts in self.class_prompts):
+            return {}
+        labels, found = np.array(self.labels), {}
+        for number, prompt in enumerate(self.class_prompts[0]):
+            similarity_NC = round_similarity(images_ND @ prompts_PD[number::count].T)
+            found[prompt] = (predict_classes(similarity_NC, labels) == labels).astype(np.float64)
+        return found
 
     def baselines(self) -> dict[str, Scores]:
         """The largest class, and the colour-and-shape nearest neighbour that leaves the document out."""

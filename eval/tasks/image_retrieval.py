@@ -1,6 +1,7 @@
-"""Image to image: find another view of the same work among a collection's pictures.
+"""Image to image: find another view of the same work, or another impression of the same plate, in a collection.
 
-The picture itself is never in its gallery, nor is a near-duplicate of it: finding the same photograph is no feat.
+The picture itself is never in its gallery. Looking for works, nor is a near-duplicate of it: finding the same
+photograph is no feat. Impressions of one plate are near-duplicates by nature and are what is looked for.
 """
 
 from dataclasses import dataclass
@@ -12,12 +13,17 @@ from iconoclip import metrics
 
 from ..baselines import colour_and_shape, descriptor_similarity
 from ..data import Pictures
+from ._slices import picture_slices
 from .base import NUM_TOP, Embedder, Measure, Need, Queries, Scores, masks, round_similarity, sample_row
 
 
 @dataclass(frozen=True)
 class ImageRetrieval:
-    """Another view of the same work; ``groups`` are (fold, positions) that are ranked among themselves."""
+    """Another picture of the same work or plate; ``groups`` are (fold, positions) that are ranked among themselves.
+
+    ``plates`` names the plate of each picture of the benchmark, ``""`` where it is not known; without it works are
+    looked for.
+    """
 
     name: str
     pictures: Pictures
@@ -25,6 +31,7 @@ class ImageRetrieval:
     ks: tuple[int, ...] = (1, 5)
     primary: str = "image_to_image/hit_rate@1"
     language: str = ""
+    plates: tuple[str, ...] = ()
 
     @property
     def prompts(self) -> tuple[str, ...]:
@@ -33,6 +40,11 @@ class ImageRetrieval:
 
     @property
     def zero_shot_prompts(self) -> dict[str, tuple[str, ...]]:
+        """None."""
+        return {}
+
+    @property
+    def texts_by_language(self) -> dict[str, tuple[str, ...]]:
         """None."""
         return {}
 
@@ -61,14 +73,20 @@ class ImageRetrieval:
         """Per group: allowed and right answers, bool [N, N]."""
         found = []
         for _, positions in self.groups:
+            is_other = ~np.eye(len(positions), dtype=bool)
+            if self.plates:
+                plates = np.array([self.plates[p] for p in positions])
+                found.append((is_other, is_other & (plates[:, None] == plates[None]) & (plates != "")[:, None]))
+                continue
             works = np.array([self.pictures.works[p] for p in positions])
             copies = np.array([self.pictures.records[p].dup_group or self.pictures.keys[p] for p in positions])
-            allowed = (copies[:, None] != copies[None]) & ~np.eye(len(works), dtype=bool)
+            allowed = (copies[:, None] != copies[None]) & is_other
             found.append((allowed, allowed & (works[:, None] == works[None])))
         return found
 
     def _score(self, similarities: list[np.ndarray]) -> Scores:
         ranks, right, wrong, rows = [], [], [], []
+        r_precisions, map_at_r = [], []
         for (_, positions), similarity, (allowed, positive) in zip(
             self.groups, similarities, self._relations, strict=True
         ):
@@ -77,19 +95,25 @@ class ImageRetrieval:
             # Pictures that are not allowed must not tie: they are right answers' and wrong answers' neighbours no more.
             rank = metrics.first_positive_ranks(masked[queries], positive[queries]) if len(queries) else queries
             ranks.append(rank)
+            r_precisions.append(metrics.r_precisions(masked[queries], positive[queries]))
+            map_at_r.append(metrics.average_precisions_at_r(masked[queries], positive[queries]))
             right.append(positive[queries].sum(axis=1))
             wrong.append(allowed[queries].sum(axis=1) - right[-1])
             rows += self._rows(positions, queries, masked, positive, rank)
-        return Scores(self._measures(np.concatenate(ranks), np.concatenate(right), np.concatenate(wrong)), rows)
+        counts = np.concatenate(right), np.concatenate(wrong)
+        precisions = np.concatenate(r_precisions), np.concatenate(map_at_r)
+        return Scores(self._measures(np.concatenate(ranks), *counts, *precisions), rows)
 
-    def _measures(self, ranks: np.ndarray, right: np.ndarray, wrong: np.ndarray) -> tuple[Measure, ...]:
+    def _measures(
+        self, ranks: np.ndarray, right: np.ndarray, wrong: np.ndarray, r_precisions: np.ndarray, map_at_r: np.ndarray
+    ) -> tuple[Measure, ...]:
         asked = [
             positions[place]
             for (_, positions), (_, positive) in zip(self.groups, self._relations, strict=True)
             for place in np.flatnonzero(positive.any(axis=1))
         ]
-        sources = [self.pictures.records[position].source for position in asked]
-        queries = Queries(np.array([self.pictures.works[position] for position in asked]), masks(source=sources))
+        units = [self.plates[position] if self.plates else self.pictures.works[position] for position in asked]
+        queries = Queries(np.array(units), masks(**picture_slices(self.pictures, asked)))
         found = []
         for k in self.ks:
             name = f"image_to_image/hit_rate@{k}"
@@ -97,6 +121,14 @@ class ImageRetrieval:
             hits = (ranks <= k).astype(np.float64)
             found.append(Measure(name, queries, hits, np.array(chance), is_primary=name == self.primary))
         percentiles = metrics.percentile_ranks(ranks, wrong)
+        sizes = list(zip(wrong.tolist(), right.tolist(), strict=True))
+        guess = np.array([metrics.chance_reciprocal_rank(w, r) for w, r in sizes])
+        reciprocal = metrics.reciprocal_ranks(ranks, int((wrong + right).max(initial=0)))
+        found.append(Measure("image_to_image/mrr", queries, reciprocal, guess))
+        if (right > 1).any():
+            guess = np.array([metrics.chance_average_precision(w + r, r, r) for w, r in sizes])
+            found.append(Measure("image_to_image/r_precision", queries, r_precisions, right / (wrong + right)))
+            found.append(Measure("image_to_image/map@r", queries, map_at_r, guess))
         by_chance = np.where(wrong > 0, right / (right + 1), np.nan)
         found.append(Measure("image_to_image/mean_percentile_rank", queries, percentiles, by_chance))
         return tuple(found)

@@ -16,6 +16,7 @@ from iconoclip import metrics
 from ..data import Pictures
 from ._gallery import Gallery, Positives, Side, image_queries, text_queries
 from ._ranking import Ranks, group_only, join_ranks, rank_gallery
+from ._slices import picture_slices
 from .base import NUM_TOP, Embedder, Measure, Need, Queries, Scores, masks, sample_row
 
 Direction = Literal["text_to_image", "image_to_text"]
@@ -48,6 +49,15 @@ class Retrieval:
     def prompts(self) -> tuple[str, ...]:
         """All texts of all galleries, in order."""
         return tuple(text for gallery in self.galleries for text in gallery.texts)
+
+    @property
+    def texts_by_language(self) -> dict[str, tuple[str, ...]]:
+        """Texts of all galleries by their language."""
+        found: dict[str, dict[str, None]] = {}
+        for gallery in self.galleries:
+            for text, language in zip(gallery.texts, gallery.languages, strict=True):
+                found.setdefault(language, {})[text] = None
+        return {language: tuple(texts) for language, texts in sorted(found.items())}
 
     @property
     def language(self) -> str:
@@ -107,10 +117,12 @@ class Retrieval:
         """Queries and strata of each direction."""
         found = {}
         for direction, sides in self._sides.items():
+            fields = picture_slices(self.pictures, [position for side in sides for position in side.positions])
             slices = masks(
-                source=[source for side in sides for source in side.sources],
+                source=fields.pop("source"),
                 language=[language for side in sides for language in side.languages],
                 novelty=[novelty for side in sides for novelty in side.novelty],
+                **fields,
             )
             works = np.array([work for side in sides for work in side.works])
             strata = np.repeat([gallery.stratum for gallery in self.galleries], [len(side.works) for side in sides])
@@ -144,12 +156,28 @@ class Retrieval:
             measures.append(measure(f"hit_rate@{k}", found.hits[k], np.array(guess)))
             if several and k > 1:
                 measures.append(measure(f"recall@{k}", found.recalls[k], np.minimum(1.0, k / np.maximum(size, 1))))
+        measures += self._whole_ranking(measure, found)
         guess = np.where(wrong > 0, right / (right + 1), np.nan)
         measures.append(measure("mean_percentile_rank", found.percentiles, guess))
         measures.append(measure("median_rank", found.ranks.astype(np.float64), 1 + wrong / (right + 1), is_rank=True))
         if self.paired_languages and direction == "text_to_image":
             measures.append(self._language_difference(found.percentiles, self.paired_languages))
         return measures
+
+    def _whole_ranking(self, measure: Callable[..., Measure], found: Ranks) -> Iterator[Measure]:
+        """MRR, and where queries have several right answers R-precision and mAP@R; none for a group baseline."""
+        wrong, right = found.num_wrong, found.num_positive
+        if not found.top:
+            return
+        guess = [metrics.chance_reciprocal_rank(int(w), int(r)) for w, r in zip(wrong, right, strict=True)]
+        size = int((wrong + right).max(initial=0))
+        yield measure("mrr", metrics.reciprocal_ranks(found.ranks, size), np.array(guess))
+        if np.isfinite(found.r_precisions).any():
+            guess = [
+                metrics.chance_average_precision(int(w + r), int(r), int(r)) for w, r in zip(wrong, right, strict=True)
+            ]
+            yield measure("r_precision", found.r_precisions, right / np.maximum(wrong + right, 1))
+            yield measure("map@r", found.map_at_r, np.array(guess))
 
     def _language_difference(self, percentiles: np.ndarray, languages: tuple[str, str]) -> Measure:
         """Percentile rank in the first language less that in the second, per picture with a caption in both."""
@@ -182,7 +210,7 @@ class Retrieval:
             yield sample_row(
                 key=keys[owner],
                 work_group=self.pictures.works[gallery.positions[owner]],
-                source=side.sources[query],
+                source=self.pictures.records[side.positions[query]].source,
                 language=side.languages[query],
                 query=gallery.texts[query] if from_text else gallery.texts[right[0]],
                 query_kind="text" if from_text else "image",

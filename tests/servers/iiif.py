@@ -1,8 +1,8 @@
-"""A small, strict IIIF image server on Pillow: API 2 and 3, levels 0 to 2, ``maxWidth`` and ``maxArea``; not iipimage.
+"""A small, strict IIIF image server on Pillow: API 2 and 3, levels 0 to 2, ``^`` and the three limits; not iipimage.
 
 ``ImageServer(pictures, version=3, level=2)`` answers ``/<name>/info.json`` and ``/<name>/full/<size>/0/default.jpg``.
-What a level or version does not promise is refused with 400 or 501, and a static level 0 has only the files that it
-lists, as a folder of tiles has.
+What a level or version does not promise is refused with 400 or 501 (enlarging without ``^``, ``max`` of 2.0, ``full``
+above a limit), and a static level 0 has only the files that it lists, as a folder of tiles has.
 """
 
 import io
@@ -18,15 +18,21 @@ from .http import Request, Response
 
 @dataclass
 class ImageServer:
-    """Pictures by name, as (width, height); the picture is drawn when it is asked for."""
+    """Pictures by name, as (width, height); the picture is drawn when it is asked for.
+
+    ``enlarges`` is ``sizeUpscaling`` of API 3 (with ``^``), and the silent habit of many servers of API 2.
+    """
 
     pictures: Mapping[str, tuple[int, int]]
     version: int = 2
     level: int = 2
     sizes_px: tuple[int, ...] = ()
     max_width: int = 0
+    max_height: int = 0
     max_area: int = 0
+    enlarges: bool = False
     has_info: bool = True
+    has_max: bool = True
     ignores_size: bool = False
     asked: list[str] = field(default_factory=list)
 
@@ -53,9 +59,9 @@ class ImageServer:
     def info(self, name: str) -> dict:
         """The content of info.json."""
         width, height = self.pictures[name]
-        limits = {"maxWidth": self.max_width, "maxArea": self.max_area}
+        limits = {"maxWidth": self.max_width, "maxHeight": self.max_height, "maxArea": self.max_area}
         limits = {key: value for key, value in limits.items() if value}
-        common = {"width": width, "height": height}
+        common: dict[str, object] = {"width": width, "height": height}
         if self.sizes_px:
             common["sizes"] = [{"width": w, "height": h} for w, h in self.listed((width, height))]
         if self.version == 3:
@@ -66,6 +72,7 @@ class ImageServer:
                 "profile": f"level{self.level}",
                 **common,
                 **limits,
+                **({"extraFeatures": ["sizeUpscaling"]} if self.enlarges else {}),
             }
         profile = [f"http://iiif.io/api/image/2/level{self.level}.json", *([limits] if limits else [])]
         return {
@@ -82,18 +89,21 @@ class ImageServer:
         if self.level == 0:
             names = {self._canonical(size, full): size for size in [*self.listed(full), full]}
             return names.get(text, 404)
-        if text in ("max", "full"):
-            if text == "full" and self.version == 3:
-                return 400
-            return self._limited(full)
+        if text == "max":
+            return self._limited(full) if self.has_max else 400
+        if text == "full":
+            return full if self.version == 2 and self._limited(full) == full else 400
         match = re.fullmatch(r"(\^?)(!?)(\d*),(\d*)", text)
         if match is None:
             return 400
         grows, confined, width, height = match.groups()
+        is_size = (width and height) if confined else (width or height)
+        if not is_size or (grows and not (self.version == 3 and self.enlarges)):
+            return 400
         if (confined or (width and height)) and self.level < 2:
             return 501
         size = _fit(full, int(width or 0), int(height or 0), is_confined=bool(confined))
-        if max(size) > max(full) and self.version == 3 and not grows:
+        if (size[0] > full[0] or size[1] > full[1]) and not (self.enlarges if self.version == 2 else grows):
             return 400
         limited = self._limited(size)
         return limited if limited == size else 400
@@ -105,7 +115,9 @@ class ImageServer:
 
     def _limited(self, size: tuple[int, int]) -> tuple[int, int]:
         width, height = size
-        scale = min(1.0, self.max_width / max(size)) if self.max_width else 1.0
+        scale = min(1.0, self.max_width / width) if self.max_width else 1.0
+        if self.max_height or self.max_width:  # without maxHeight, maxWidth holds for both
+            scale = min(scale, (self.max_height or self.max_width) / height)
         if self.max_area and width * height > self.max_area:
             scale = min(scale, (self.max_area / (width * height)) ** 0.5)
         return size if scale == 1.0 else (int(width * scale), int(height * scale))

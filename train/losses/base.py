@@ -15,20 +15,27 @@ if TYPE_CHECKING:
 
 Relation = Literal["positive", "ignore", "negative"]
 
-# Columns of `groups`: numbers that are equal for samples that share something.
+# Columns of `groups`: numbers that are equal for samples that share something. After them come the Iconclass notations
+# of a sample, at most so many; 0 where it has fewer.
 GROUP_COLUMNS = ("picture", "caption", "work")
+MAX_NOTATIONS = 8
+# The matrix of logits is made in parts of at most so many pairs (64 MB in fp32).
+_CHUNK_PAIRS = 2**24
 
 
 class Loss(Config):
     """Options that every contrastive loss has: what a pair is that belongs together though it was drawn twice.
 
-    ``same_caption`` (equal text, or the same picture) and ``same_work``: such pairs are further positives, or are
-    ignored, or count as negatives as in plain CLIP.
+    ``same_picture`` (one group of duplicates), ``same_caption`` (equal text), ``same_work`` and ``same_iconclass`` (one
+    notation in common): such pairs are further positives, or are ignored, or count as negatives as in plain CLIP. Where
+    several hold, positive goes before ignore, and ignore before negative.
     """
 
     kind: str
+    same_picture: Relation = "positive"
     same_caption: Relation = "positive"
     same_work: Relation = "negative"
+    same_iconclass: Relation = "negative"
 
     uses_bias: ClassVar[bool] = False
 
@@ -51,7 +58,7 @@ class Loss(Config):
             text_LD: [L, D] its texts, in the same order.
             scale: factor on the cosine, already exponentiated.
             bias: added to the logits; None where ``uses_bias`` is False.
-            groups_LC: int64 [L, 3], see ``GROUP_COLUMNS``.
+            groups_LC: int64 [L, 3 + notations], see ``GROUP_COLUMNS``.
             offset: position of the first local row in the global batch.
             gather: [L, ...] -> [B, ...] over all processes, differentiable.
         """
@@ -67,12 +74,45 @@ class Loss(Config):
         num_local, num_global = len(groups_LC), len(groups_BC)
         own = torch.arange(num_local, device=groups_LC.device) + offset
         positive = own[:, None] == torch.arange(num_global, device=groups_LC.device)[None, :]
-        equal = groups_LC[:, None, :] == groups_BC[None, :, :]
-        same_caption, same_work = equal[..., 0] | equal[..., 1], equal[..., 2]
         ignored = torch.zeros_like(positive)
-        for same, relation in ((same_work, self.same_work), (same_caption, self.same_caption)):
-            if relation == "positive":
-                positive = positive | same
-            elif relation == "ignore":
-                ignored = ignored | same
+        columns = (self.same_picture, self.same_caption, self.same_work)
+        for column, relation in enumerate(columns):
+            if relation != "negative":
+                same = groups_LC[:, None, column] == groups_BC[None, :, column]
+                positive, ignored = _add(positive, ignored, same, relation)
+        if self.same_iconclass != "negative":
+            same = _share_a_notation(groups_LC[:, len(columns) :], groups_BC[:, len(columns) :])
+            positive, ignored = _add(positive, ignored, same, self.same_iconclass)
         return positive, ignored & ~positive
+
+
+def _add(positive: "Tensor", ignored: "Tensor", same: "Tensor", relation: Relation) -> "tuple[Tensor, Tensor]":
+    return (positive | same, ignored) if relation == "positive" else (positive, ignored | same)
+
+
+def _share_a_notation(notations_LN: "Tensor", notations_BN: "Tensor") -> "Tensor":
+    """bool [L, B]; 0 stands for no notation and equals nothing."""
+    import torch
+
+    shared = torch.zeros(len(notations_LN), len(notations_BN), dtype=torch.bool, device=notations_LN.device)
+    for mine in notations_LN.unbind(1):
+        for other in notations_BN.unbind(1):
+            shared |= (mine[:, None] == other[None, :]) & (mine != 0)[:, None]
+    return shared
+
+
+def sum_in_chunks(compute: "Callable[[slice], Tensor]", num_rows: int, num_columns: int) -> "Tensor":
+    """Sum ``compute(rows)`` over parts of the local rows; with several, each is computed again in the backward pass.
+
+    So neither the matrix of logits nor what its gradient needs is ever held whole.
+    """
+    from torch.utils.checkpoint import checkpoint
+
+    size = max(1, _CHUNK_PAIRS // num_columns)
+    parts = [slice(start, min(start + size, num_rows)) for start in range(0, num_rows, size)]
+    if len(parts) == 1:
+        return compute(parts[0])
+    total = checkpoint(compute, parts[0], use_reentrant=False, preserve_rng_state=False)
+    for part in parts[1:]:
+        total = total + checkpoint(compute, part, use_reentrant=False, preserve_rng_state=False)
+    return total

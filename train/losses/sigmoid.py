@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from .base import Loss
+from .base import Loss, sum_in_chunks
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,8 +31,12 @@ class Sigmoid(Loss):
         from torch.nn.functional import logsigmoid
 
         assert bias is not None, "the loop gives a model for this loss its bias"
-        positive_LB, ignored_LB = self.relations(groups_LC, gather(groups_LC), offset)
-        logits_LB = scale * image_LD @ gather(text_LD).T + bias
-        signs_LB = positive_LB.to(logits_LB.dtype) * 2 - 1
-        pairs_LB = logsigmoid(signs_LB * logits_LB).masked_fill(ignored_LB, 0.0)
-        return -pairs_LB.sum() / len(image_LD)
+        groups_BC, text_BD = gather(groups_LC), gather(text_LD)
+
+        def rows(part: slice) -> "Tensor":
+            positive_LB, ignored_LB = self.relations(groups_LC[part], groups_BC, offset + part.start)
+            logits_LB = scale * image_LD[part] @ text_BD.T + bias
+            signs_LB = positive_LB.to(logits_LB.dtype) * 2 - 1
+            return -logsigmoid(signs_LB * logits_LB).masked_fill(ignored_LB, 0.0).sum()
+
+        return sum_in_chunks(rows, len(image_LD), len(groups_BC)) / len(image_LD)

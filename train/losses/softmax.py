@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
-from .base import Loss
+from .base import Loss, sum_in_chunks
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,11 +26,15 @@ class Softmax(Loss):
         gather: "Callable[[Tensor], Tensor]",
     ) -> "Tensor":
         """Mean over the local rows of both directions; see the base class."""
-        positive_LB, ignored_LB = self.relations(groups_LC, gather(groups_LC), offset)
-        losses = []
-        for rows_LD, columns_LD in ((image_LD, text_LD), (text_LD, image_LD)):
-            logits_LB = scale * rows_LD @ gather(columns_LD).T
-            logits_LB = logits_LB.masked_fill(ignored_LB, float("-inf"))
-            log_p_LB = logits_LB.log_softmax(dim=1).masked_fill(~positive_LB, 0.0)
-            losses.append(-(log_p_LB.sum(dim=1) / positive_LB.sum(dim=1)).mean())
-        return (losses[0] + losses[1]) / 2
+        groups_BC, text_BD, image_BD = gather(groups_LC), gather(text_LD), gather(image_LD)
+
+        def rows(part: slice) -> "Tensor":
+            positive_LB, ignored_LB = self.relations(groups_LC[part], groups_BC, offset + part.start)
+            losses = []
+            for rows_LD, columns_BD in ((image_LD[part], text_BD), (text_LD[part], image_BD)):
+                logits_LB = (scale * rows_LD @ columns_BD.T).masked_fill(ignored_LB, float("-inf"))
+                log_p_LB = logits_LB.log_softmax(dim=1).masked_fill(~positive_LB, 0.0)
+                losses.append(-(log_p_LB.sum(dim=1) / positive_LB.sum(dim=1)).sum())
+            return (losses[0] + losses[1]) / 2
+
+        return sum_in_chunks(rows, len(image_LD), len(groups_BC)) / len(image_LD)

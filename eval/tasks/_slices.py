@@ -1,0 +1,44 @@
+"""The fields by which figures are sliced, and what each picture has in them."""
+
+from collections.abc import Sequence
+
+from iconoclip.records import Record
+
+from ..data import Pictures
+
+
+def picture_slices(pictures: Pictures, positions: Sequence[int]) -> dict[str, list[str]]:
+    """Collection, institution, century, technique and object type of some pictures; ``""`` where it is not known.
+
+    The institution is left out where it says the same as the collection.
+    """
+    records = [pictures.records[position] for position in positions]
+    found = {
+        "source": [record.source for record in records],
+        "institution": [record.institution for record in records],
+        "century": [century_of(record) for record in records],
+        "technique": [_first_term(record.technique) for record in records],
+        "object_type": [_first_term(record.object_type) for record in records],
+    }
+    if len(set(zip(found["source"], found["institution"], strict=True))) == len(set(found["source"])):
+        del found["institution"]
+    return found
+
+
+def century_of(record: Record) -> str:
+    """Century in which the work was certainly made, such as ``17`` or ``5 BC``; ``""`` for a span of several."""
+    if record.year_min is None or record.year_max is None:
+        return ""
+    first, last = _century(record.year_min), _century(record.year_max)
+    return first if first == last else ""
+
+
+def _century(year: int) -> str:
+    return str((year - 1) // 100 + 1) if year > 0 else f"{(-year) // 100 + 1} BC"
+
+
+def _first_term(text: str) -> str:
+    """``Engraving; etching`` -> ``engraving``: catalogues join techniques, the first is the main one."""
+    for mark in (";", "|", " $ ", ","):
+        text = text.partition(mark)[0]
+    return " ".join(text.casefold().split())
