@@ -9,7 +9,7 @@ import yaml
 
 from iconoclip.files import write_text
 from iconoclip.languages import language_name
-from iconoclip.records import Record, Rejection
+from iconoclip.records import Record, Rejection, features_yaml
 from iconoclip.shards import ShardInfo
 
 from .config import PrepConfig
@@ -54,9 +54,6 @@ def write_card(
 
 
 def _front_matter(config: PrepConfig, records: Sequence[Record], shards: Sequence[ShardInfo]) -> dict[str, Any]:
-    from iconoclip import records as records_module
-
-    features = records_module.FEATURES._to_yaml_list()
     splits = sort_splits({shard.split for shard in shards})
     configs = [(f"eval_{split.removeprefix('eval/')}", [("test", split)]) for split in splits if "/" in split]
     main = [(split, split) for split in splits if "/" not in split]
@@ -79,7 +76,7 @@ def _front_matter(config: PrepConfig, records: Sequence[Record], shards: Sequenc
             }
             for name, files in configs
         ],
-        "dataset_info": [{"config_name": name, "features": features} for name, _ in configs],
+        "dataset_info": [{"config_name": name, "features": features_yaml()} for name, _ in configs],
     }
 
 

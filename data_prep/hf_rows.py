@@ -68,7 +68,6 @@ class KeptPicture:
     folder: str
     sha256: str
     turn_deg: int = 0
-    is_file_hash_meaningful: bool = True
     box: Box | None = None
 
     def fingerprint(self) -> str:
@@ -93,6 +92,10 @@ class KeptPicture:
             path.write_bytes(b"")  # what is empty is read anew, what is missing is not
             raise PictureError(RejectReason.FETCH_FAILED, f"{path}: was damaged; run again")
         return data
+
+    def file_sha256(self, data: bytes) -> str:
+        """The name it is kept under."""
+        return self.sha256
 
 
 class KeptRows:

@@ -1,5 +1,6 @@
 """Pictures that lie in a folder: each as a reference, or the whole folder as a table."""
 
+import hashlib
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +23,6 @@ class LocalPicture:
     root: str
     path: str
     turn_deg: int = 0
-    is_file_hash_meaningful: bool = True
     box: Box | None = None
 
     def fingerprint(self) -> str:
@@ -48,6 +48,10 @@ class LocalPicture:
             if resolved.is_file():
                 return self._read_file(resolved)
         raise PictureError(RejectReason.IMAGE_MISSING, f"{self.path}: no such file")
+
+    def file_sha256(self, data: bytes) -> str:
+        """Hash of the file."""
+        return hashlib.sha256(data).hexdigest()
 
     def _read_file(self, path: Path) -> bytes:
         size = path.stat().st_size

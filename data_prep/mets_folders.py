@@ -1,5 +1,6 @@
 """What belongs to a METS: the ALTO of its pages and its pictures, in its folder, in its zip, or harvested with it."""
 
+import hashlib
 import unicodedata
 import zipfile
 import zlib
@@ -129,7 +130,6 @@ class ZippedPicture:
     archive: str
     member: str
     turn_deg: int = 0
-    is_file_hash_meaningful: bool = True
     box: Box | None = None
 
     def fingerprint(self) -> str:
@@ -158,6 +158,10 @@ class ZippedPicture:
                 return archive.read(info)
         except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as error:
             raise PictureError(RejectReason.IMAGE_BROKEN, f"{where}: {error}") from None
+
+    def file_sha256(self, data: bytes) -> str:
+        """Hash of the member."""
+        return hashlib.sha256(data).hexdigest()
 
     def _find(self, archive: zipfile.ZipFile) -> zipfile.ZipInfo | None:
         for name in (self.member, *(unicodedata.normalize(form, self.member) for form in ("NFC", "NFD"))):

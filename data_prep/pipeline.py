@@ -78,8 +78,9 @@ def run_prep(
     with provenance.lock_folder(config.out):
         complete_withdrawal(config.out)
         harvested = harvest_collections(config, limit=limit, update=update)
-        plan = plan_records(config, limit=limit, documents=harvested.documents)
         with Workers(config.workers) as workers:
+            workers.start()  # they import while the plan is made
+            plan = plan_records(config, limit=limit, documents=harvested.documents)
             hosts = _fetch(config, plan, workers) or harvested.hosts
             letters = write_letters(config, hosts) if hosts else None
             summary = _read_finished(config, plan) or _make(config, plan, workers)

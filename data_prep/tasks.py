@@ -142,10 +142,10 @@ def _process_picture(picture: Picture, config: ImageConfig) -> tuple[dict, bytes
     except PictureError as error:
         return {"reason": error.reason.value, "detail": error.detail}, b""
     jpeg_sha256 = hashlib.sha256(normalised.jpeg).hexdigest()
-    is_file = picture.is_file_hash_meaningful and picture.box is None  # two parts of a file are two pictures
+    file_sha256 = picture.file_sha256(data) if picture.box is None else ""  # two parts of a file are two pictures
     return {
         "jpeg_sha256": jpeg_sha256,
-        "sha256": hashlib.sha256(data).hexdigest() if is_file else jpeg_sha256,
+        "sha256": file_sha256 or jpeg_sha256,
         "width": normalised.image.width,
         "height": normalised.image.height,
         "orig_width": normalised.orig_width,
@@ -229,6 +229,12 @@ class Workers:
             for future in futures:
                 future.cancel()
 
+    def start(self) -> None:
+        """Start the processes ahead of their first task, where there is more than this one."""
+        if self._count > 1:
+            for _ in range(self._count):  # the pool starts one with each task while none is idle
+                self._submit(_nothing, None)
+
     def _submit(self, function: Callable[[Task], Result], task: Task) -> "Future[Result]":
         if self._pool is None:
             context = multiprocessing.get_context("spawn")
@@ -237,6 +243,10 @@ class Workers:
             return self._pool.submit(function, task)
         except BrokenProcessPool:
             raise _killed() from None
+
+
+def _nothing(task: None) -> None:
+    """Let a worker import what it will need."""
 
 
 def _killed() -> IconoclipError:

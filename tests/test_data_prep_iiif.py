@@ -318,7 +318,8 @@ def test_limit_takes_few_and_the_full_run_goes_on(world: ReplayWorld, library: L
     assert "iiif.example.org/part-3.json" not in library.sent
     assert prep(tmp_path / "out", collections=[top]).harvested == 6
     asked = [place for place in library.sent if place.endswith("json")]
-    assert len(asked) == len(set(asked))
+    on_its_way = "iiif.example.org/4/manifest.json"  # when the limit was reached: it alone may be asked for twice
+    assert {place for place in asked if asked.count(place) > 1} <= {on_its_way}
 
 
 def test_bad_answers_become_records_with_their_reasons(world: ReplayWorld, library: Library, tmp_path: Path) -> None:

@@ -398,7 +398,12 @@ def hub_server(shared_folder: Path, tmp_path: Path) -> Iterator[SimpleNamespace]
             assert server.stdout is not None
             endpoint = server.stdout.readline().split()[2]
             env = {name: value for name, value in os.environ.items() if not name.startswith("HF_HUB_OFFLINE")}
-            env |= {"HF_ENDPOINT": endpoint, "HF_HUB_DISABLE_XET": "1", "HF_TOKEN": "hf_test"}
+            env |= {
+                "HF_ENDPOINT": endpoint,
+                "HF_HUB_DISABLE_XET": "1",
+                "HF_TOKEN": "hf_test",
+                "HF_HOME": str(tmp_path / "home"),
+            }
             yield SimpleNamespace(env=env, root=tmp_path / "hub")
         finally:
             server.terminate()

@@ -97,6 +97,7 @@ def test_features_name_every_field_with_its_type() -> None:
     features = records.FEATURES
     assert isinstance(features, Features)
     assert list(features) == ["jpg", "txt", "json", "__key__", "__url__"]
+    assert features._to_yaml_list() == records.features_yaml()
     record = features["json"]
     assert list(record) == [item.name for item in fields(Record)]
     for item in fields(Record):

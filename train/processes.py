@@ -143,8 +143,8 @@ def start(config: TrainConfig) -> Iterator[Processes]:
         ConfigError: fewer processes than expected, or a batch that cannot be shared among them.
         IconoclipError: they did not all come, or one of them failed; says which and why.
     """
-    accelerator = _join(config)
     try:
+        accelerator = _join(config)
         is_main = accelerator.process_index == 0
         with StopRequests(config.out, reads_files=is_main) as requests, _watched(config, accelerator) as group:
             processes = Processes(accelerator, requests, group)

@@ -66,10 +66,9 @@ class RemotePicture:
             raise PictureError(RejectReason.FETCH_FAILED, f"{self.path}: damaged on disk, now removed; run again")
         return data
 
-    @property
-    def is_file_hash_meaningful(self) -> bool:
-        """True: the same bytes from two addresses are the same picture."""
-        return True
+    def file_sha256(self, data: bytes) -> str:
+        """The hash that :meth:`read` has compared: the same bytes from two addresses are the same picture."""
+        return self.sha256
 
     def resolved(self, answer: Answer) -> "RemotePicture":
         """This picture with what came of its request."""

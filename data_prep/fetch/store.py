@@ -93,9 +93,12 @@ class Store:
         """Put a body in its place: its sha256 and path. No fsync: readers compare size and hash."""
         sha256 = body.sha256
         path = self.path_of(sha256)
-        if not (path.is_file() and path.stat().st_size == body.num_bytes):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            body.path.replace(path)
+        if not _is_there(path, body.num_bytes):
+            try:
+                body.path.replace(path)
+            except FileNotFoundError:  # the first body of its folder
+                path.parent.mkdir(parents=True, exist_ok=True)
+                body.path.replace(path)
         return sha256, path
 
     def find(self, request: FetchRequest) -> Answer | None:
@@ -109,10 +112,7 @@ class Store:
                 request, FailReason(row["reason"]), row["detail"], row["status"], signals, row["attempts"], True
             )
         path = self.path_of(row["sha256"])
-        try:
-            if path.stat().st_size != row["num_bytes"]:
-                return None
-        except OSError:
+        if not _is_there(path, row["num_bytes"]):
             return None
         return Fetched(
             request=request,
@@ -134,3 +134,10 @@ class Store:
         else:
             row |= {"reason": answer.reason.value, "detail": answer.detail}
         self._state.write_answer(row)
+
+
+def _is_there(path: Path, num_bytes: int) -> bool:
+    try:
+        return path.stat().st_size == num_bytes
+    except OSError:
+        return False

@@ -4,6 +4,8 @@ httpx2's own transport cannot be given a network backend, so this one puts httpc
 :class:`GuardedBackend`, under httpx2's client. Limits are the host gates' matter; the pool has none.
 """
 
+import select
+import socket
 import ssl
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, cast
@@ -51,6 +53,8 @@ class _LargeReads(httpcore2.AsyncNetworkStream):
 
     def __init__(self, stream: httpcore2.AsyncNetworkStream) -> None:
         self._stream = stream
+        self._socket: socket.socket | None = None
+        self._poll: select.poll | None = None
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """What has come, at most ``max_bytes`` or a megabyte."""
@@ -71,8 +75,15 @@ class _LargeReads(httpcore2.AsyncNetworkStream):
         return _LargeReads(await self._stream.start_tls(ssl_context, server_hostname, timeout))
 
     def get_extra_info(self, info: str) -> Any:
-        """As the stream does."""
-        return self._stream.get_extra_info(info)
+        """As the stream does; the pool asks every idle connection before each request whether it ``is_readable``."""
+        if info != "is_readable" or not hasattr(select, "poll"):
+            return self._stream.get_extra_info(info)
+        if self._poll is None or self._socket is None:
+            self._socket, self._poll = self._stream.get_extra_info("socket"), select.poll()
+            if self._socket is not None and self._socket.fileno() >= 0:
+                self._poll.register(self._socket.fileno(), select.POLLIN)
+        is_closed = self._socket is None or self._socket.fileno() < 0  # its number may be another's by now
+        return is_closed or bool(self._poll.poll(0))
 
 
 class Transport(httpx2.AsyncBaseTransport):

@@ -46,7 +46,6 @@ class ArmorialPicture:
     entry: "ArmorialEntry"
     size_px: int
     turn_deg: int = 0
-    is_file_hash_meaningful: bool = False
     box: None = None
 
     def fingerprint(self) -> str:
@@ -59,6 +58,10 @@ class ArmorialPicture:
         buffer = io.BytesIO()
         self.entry.draw(size_px=self.size_px).save(buffer, "PNG", compress_level=1)
         return buffer.getvalue()
+
+    def file_sha256(self, data: bytes) -> str:
+        """None: no file of a source."""
+        return ""
 
 
 def _record(entry: "ArmorialEntry", name: str, languages: tuple[str, ...]) -> Record:

@@ -66,9 +66,8 @@ class Picture(Protocol):
         """The part that is wanted of what :meth:`read` gives; None for all of it."""
         ...
 
-    @property
-    def is_file_hash_meaningful(self) -> bool:
-        """False where the bytes are made here, so that their sha256 says nothing about a source's file."""
+    def file_sha256(self, data: bytes) -> str:
+        """Sha256 of the source's file, of which :meth:`read` gave ``data``; empty where the bytes are made here."""
         ...
 
 
