@@ -19,7 +19,7 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-zA-Z0-9_.]+", "-", text).strip("-.").lower() or "model"
 
 
-class ModelConfig(Config):
+class ContestantConfig(Config):
     """One model to evaluate: a name as ``iconoclip.models.load`` reads it, its weights, and what tables call it."""
 
     name: str
@@ -47,7 +47,7 @@ class ContaminationConfig(Config):
     by: list[Literal["file", "near_duplicate", "embedding"]] = ["file", "near_duplicate"]
     train: list[Path] = []
     max_distance: int = Field(default=6, ge=0, le=7)
-    model: Annotated[ModelConfig, BeforeValidator(_short_model)] | None = None
+    model: Annotated[ContestantConfig, BeforeValidator(_short_model)] | None = None
     min_cosine: float = Field(default=0.95, gt=0, le=1)
 
     @model_validator(mode="after")
@@ -70,7 +70,7 @@ class EvalConfig(Config):
     verb: Literal["eval"]
     out: Path
     shards: Path | None = None
-    models: list[Annotated[ModelConfig, BeforeValidator(_short_model)]] = Field(min_length=1)
+    models: list[Annotated[ContestantConfig, BeforeValidator(_short_model)]] = Field(min_length=1)
     benchmarks: list[SerializeAsAny[Annotated[Benchmark, BeforeValidator(choose("eval.benchmarks", Benchmark))]]] = (
         Field(min_length=1)
     )

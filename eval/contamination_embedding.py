@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 from iconoclip.files import atomic_path, sha256_json
 from iconoclip.tar_index import cache_folder
 
-from .config import ModelConfig
+from .config import ContestantConfig
 from .contamination import Leak, SeenBy, TrainingPictures
 from .data import Pictures
 
@@ -26,7 +26,7 @@ _CHUNK_CELLS = 16_000_000
 class EmbeddingSearch:
     """Embeds pictures with one model, once, and finds pairs above a cosine."""
 
-    def __init__(self, config: ModelConfig, *, min_cosine: float, seed: int = 0) -> None:
+    def __init__(self, config: ContestantConfig, *, min_cosine: float, seed: int = 0) -> None:
         from iconoclip import models
 
         self._model = models.load(config.name, weights=config.weights, seed=seed)

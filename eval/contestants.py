@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from iconoclip.errors import EvaluationError
 from iconoclip.files import sha256_json
 
-from .config import ModelConfig, slug
+from .config import ContestantConfig, slug
 from .data import EvalData
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Contestant:
     ``trained_on`` identifies the shard sets that its runs were trained on: configuration hashes and resolved paths.
     """
 
-    config: ModelConfig
+    config: ContestantConfig
     runs: dict[int | None, str]
     history: History
     trained_on: frozenset[str] = frozenset()
@@ -81,7 +81,7 @@ class Contestant:
         return {"label": self.label, "slug": self.slug, "history": self.history, "runs": runs}
 
 
-def open_contestant(config: ModelConfig, *, seed: int = 0) -> Contestant:
+def open_contestant(config: ContestantConfig, *, seed: int = 0) -> Contestant:
     """Look at what a model string names; loads no weights.
 
     Raises:
@@ -113,13 +113,13 @@ def open_contestant(config: ModelConfig, *, seed: int = 0) -> Contestant:
     )
 
 
-def _history(config: ModelConfig, facts: dict[str, Any] | None) -> History:
+def _history(config: ContestantConfig, facts: dict[str, Any] | None) -> History:
     weights = config.weights or config.name.rpartition(":")[2]
     if weights == "random":
         return "random"
     if facts is None:
         return "pretrained"
-    start = ModelConfig(name=facts["model"]["name"], weights=facts["model"].get("weights"))
+    start = ContestantConfig(name=facts["model"]["name"], weights=facts["model"].get("weights"))
     return "pretrained" if _history(start, _describe(Path(start.name))) == "pretrained" else "trained_from_random"
 
 

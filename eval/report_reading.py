@@ -8,7 +8,7 @@ from typing import Any
 
 from iconoclip.errors import EvaluationError
 
-from .config import ModelConfig
+from .config import ContestantConfig
 from .report_data import BASELINE_PREFIX, Comparison, Results, Score
 
 
@@ -79,7 +79,7 @@ def _configured(run: dict[str, Any]) -> list[str]:
     models = run.get("config", {}).get("models", [])
     known = ("name", "weights", "label")
     return [
-        model if isinstance(model, str) else ModelConfig(**{k: model[k] for k in known if k in model}).shown
+        model if isinstance(model, str) else ContestantConfig(**{k: model[k] for k in known if k in model}).shown
         for model in models
     ]
 

@@ -301,8 +301,23 @@ def publish(
 
 
 @app.command()
-def check(paths: Annotated[list[Path], typer.Argument(help="YAML files, or folders of them.")]) -> None:
+def check(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="YAML files, or folders of them.", show_default=False)
+    ] = None,
+    keys: Annotated[
+        str | None,
+        typer.Option(metavar="VERB", help="Instead, list every key of a prep, train, eval or benchmark file."),
+    ] = None,
+) -> None:
     """Validate configurations; needs no GPU and no data."""
+    if keys is not None:
+        from .reference import describe_keys
+
+        print(describe_keys(_config_class(keys), f"`verb: {keys}`"), end="")
+        return
+    if not paths:
+        raise IconoclipError("nothing to check: name YAML files or folders, or --keys prep")
     from .check import check_configs
 
     text, ok = check_configs(paths, _config_class)

@@ -61,4 +61,5 @@ def choose(package: str, base: type[T]) -> Callable[[Any], Any]:
             raise ValueError(f"`kind` is missing; choose from {', '.join(names(package))}")
         return load(package, value["kind"], base).model_validate(value)  # type: ignore[attr-defined]
 
+    validate.package, validate.base = package, base  # type: ignore[attr-defined]  # for the reference of keys
     return validate

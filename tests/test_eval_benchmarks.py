@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from eval.benchmarks.base import Benchmark
-from eval.config import ModelConfig
+from eval.config import ContestantConfig
 from eval.contestants import Contestant
 from eval.data import EvalData
 from eval.prompts import cover_prompts
@@ -100,7 +100,7 @@ def test_saints_refuse_models_that_never_saw_pretraining(labelled):
 
 def test_models_that_learnt_their_words_here_are_not_asked_words_they_never_met():
     def contestant(label: str, history) -> Contestant:
-        return Contestant(ModelConfig(name="x:y", label=label), {None: "x:y"}, history)
+        return Contestant(ContestantConfig(name="x:y", label=label), {None: "x:y"}, history)
 
     models = [contestant("a", "random"), contestant("b", "trained_from_random"), contestant("c", "pretrained")]
     few = {"en": cover_prompts(["a vintage poster"], frozenset({"a"}))}
