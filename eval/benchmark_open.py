@@ -39,6 +39,12 @@ def open_benchmark(source: str | Path, *, root: Path | None = None) -> tuple[Ben
     )
 
 
+def hub_name(source: str) -> str:
+    """``ORG/NAME`` of a data set's address on the Hub; ``""`` for anything else."""
+    address = _HUB.match(source) or _SHORT.match(source)
+    return address[1] if address else ""
+
+
 def _fetch(repository: str, revision: str) -> Path:
     """Folder with a snapshot of a data set of the Hub, in the user's cache."""
     from huggingface_hub import snapshot_download

@@ -9,6 +9,7 @@ from iconoclip.errors import EvaluationError
 from iconoclip.files import sha256_json
 
 from .config import ContestantConfig, slug
+from .contestant_training import run_home, training_facts
 from .data import EvalData
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ class Contestant:
 
     ``runs`` maps a fold to the model string of the run that left it out; None is the one asked where no fold matters.
     ``trained_on`` identifies the shard sets that its runs were trained on: configuration hashes and resolved paths.
+    ``training`` says how its weights came about (:func:`eval.contestant_training.training_facts`), None for weights
+    that none of our runs made.
     """
 
     config: ContestantConfig
@@ -30,6 +33,7 @@ class Contestant:
     history: History
     trained_on: frozenset[str] = frozenset()
     seed: int = 0
+    training: dict[str, Any] | None = None
     _loaded: dict[str, "Model"] = field(default_factory=dict, repr=False)
     _sha256: dict[str, str] = field(default_factory=dict, repr=False)
 
@@ -78,7 +82,8 @@ class Contestant:
     def facts(self) -> dict[str, Any]:
         """For ``run.json``."""
         runs = {"any" if fold is None else f"fold-{fold}": name for fold, name in self.runs.items()}
-        return {"label": self.label, "slug": self.slug, "history": self.history, "runs": runs}
+        facts = {"label": self.label, "slug": self.slug, "history": self.history, "runs": runs}
+        return facts | {"training": self.training}
 
 
 def open_contestant(config: ContestantConfig, *, seed: int = 0) -> Contestant:
@@ -100,7 +105,7 @@ def open_contestant(config: ContestantConfig, *, seed: int = 0) -> Contestant:
     else:
         if not config.weights and ":" not in config.name and not folder.exists():
             raise EvaluationError(f"{config.name}: not there; has `iconoclip train` finished, and is the path right?")
-        described = [_describe(folder)]
+        fold_folders, described = [folder], [_describe(folder)]
         fold = (described[0] or {}).get("fold")
         runs = {None: config.name} | ({fold: config.name} if isinstance(fold, int) else {})
     known = [facts for facts in described if facts]
@@ -110,6 +115,7 @@ def open_contestant(config: ContestantConfig, *, seed: int = 0) -> Contestant:
         history=_history(config, known[0] if known else None),
         trained_on=frozenset(name for facts in known for name in facts["shards"]),
         seed=seed,
+        training=training_facts([home for path in fold_folders if (home := run_home(path)) is not None]),
     )
 
 
@@ -125,12 +131,10 @@ def _history(config: ContestantConfig, facts: dict[str, Any] | None) -> History:
 
 def _describe(folder: Path) -> dict[str, Any] | None:
     """What the run that made this folder says of itself: start model, shards, fold; None for other models."""
-    for home in (folder, *folder.resolve().parents[:2]):
-        path = home / "run.json"
-        if path.is_file():
-            break
-    else:
+    home = run_home(folder)
+    if home is None:
         return None
+    path = home / "run.json"
     try:
         run = json.loads(path.read_text(encoding="utf-8"))
         config = run["config"]

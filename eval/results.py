@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from .overall import Headline, affordable_resamples
 from .prompts import prompt_spread
 from .statistics import (
     Difference,
@@ -33,9 +34,6 @@ BASELINE = "baseline:"
 TEST = "paired cluster bootstrap by work, two-sided"
 PERMUTATION = "paired permutation by work, two-sided"
 MCNEMAR = "McNemar, exact, two-sided"
-# Draws of figures that are no means cost queries x classes each; intervals of fewer draws are coarser, never wrong.
-_POOLED_CELLS = 300_000_000
-_MIN_RESAMPLES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +113,16 @@ class Context:
 
 @dataclass
 class Evaluated:
-    """All rows so far; ``primary`` marks the comparisons that form the family of headlines."""
+    """All rows so far; ``primary`` marks the comparisons that form the family of headlines.
+
+    ``headlines`` are the primary figures over all queries, query by query, to be put together over the questions.
+    """
 
     results: list[ResultRow] = field(default_factory=list)
     comparisons: list[ComparisonRow] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     primary: list[tuple[str, str, str]] = field(default_factory=list)
+    headlines: list[Headline] = field(default_factory=list)
 
     def corrected(self) -> list[ComparisonRow]:
         """Comparisons with Holm's correction: the headlines are one family, all the rest another.
@@ -245,6 +247,8 @@ def _evaluate_slice(
     values = values_QM[chosen][:, columns]
     figures, drawn = _draw([measures[model] for model in scored], values, chosen, strata, context)
     chance = _chance(first, chosen, strata)
+    if name == "all" and first.is_primary and first.is_share:
+        into.headlines.append(_headline(measures, scored, values, chosen, context, figures, chance))
     differences = dict(_compare(scored, figures, drawn, num_works))
     if first.is_share and first.pooled is None:
         for a, b in differences:
@@ -283,21 +287,49 @@ def _draw(
         if first.is_share and first.combine == "mean":
             drawn = spread_constant(drawn, values, num_works=len(np.unique(works)), seed=context.seed)
         return combine_values(values, first.combine, strata), drawn
-    cells = len(works) * first.num_classes
-    resamples = int(np.clip(_POOLED_CELLS // cells, min(_MIN_RESAMPLES, context.resamples), context.resamples))
-
-    def figures_of(measure: Measure, weights_Rq: np.ndarray) -> np.ndarray:
-        weights_RQ = np.zeros((len(weights_Rq), len(chosen)))
-        weights_RQ[:, chosen] = weights_Rq
-        assert measure.pooled is not None
-        return measure.pooled(weights_RQ)
-
+    resamples = affordable_resamples(len(works) * first.num_classes, context.resamples)
     figures, drawn = [], []
     for measure in measures:
-        figures.append(figures_of(measure, np.ones((1, len(works))))[0])
-        found = resample_pooled(partial(figures_of, measure), works, resamples=resamples, seed=context.seed)
+        figures_of = partial(_figures_of, measure, chosen)
+        figures.append(figures_of(np.ones((1, len(works))))[0])
+        found = resample_pooled(figures_of, works, resamples=resamples, seed=context.seed)
         drawn.append(np.where(np.isfinite(found), found, figures[-1]))
     return np.array(figures), np.stack(drawn, axis=1)
+
+
+def _headline(
+    measures: dict[str, Measure],
+    scored: Sequence[str],
+    values: np.ndarray,
+    chosen: np.ndarray,
+    context: Context,
+    figures: np.ndarray,
+    chance: float | None,
+) -> Headline:
+    """The primary figures of one question with all that is needed to draw them again."""
+    first = measures[scored[0]]
+    return Headline(
+        benchmark=context.benchmark,
+        task=context.task,
+        metric=first.metric,
+        models=tuple(scored),
+        works=first.queries.works[chosen],
+        values=values,
+        strata=None if first.strata is None else first.strata[chosen],
+        combine=first.combine,
+        pooled=() if first.pooled is None else tuple(partial(_figures_of, measures[m], chosen) for m in scored),
+        num_classes=first.num_classes,
+        figures=figures,
+        chance=chance,
+    )
+
+
+def _figures_of(measure: Measure, chosen: np.ndarray, weights_Rq: np.ndarray) -> np.ndarray:
+    """Figures [R] of a pooled measure, given how often each chosen query counts."""
+    assert measure.pooled is not None
+    weights_RQ = np.zeros((len(weights_Rq), len(chosen)))
+    weights_RQ[:, chosen] = weights_Rq
+    return measure.pooled(weights_RQ)
 
 
 def _is_plain_share(measure: Measure, values: np.ndarray, num_works: int) -> bool:

@@ -23,6 +23,7 @@ from .cache import CachedEmbeddings
 from .config import EvalConfig
 from .contestants import Contestant, open_contestant
 from .data import EvalData
+from .overall import overall_rows
 from .prompts import Coverage, count_cut, cover_prompts
 from .results import BASELINE, Context, Evaluated, evaluate_task, prompt_spreads
 from .samples import write_samples, write_thumbs
@@ -59,7 +60,13 @@ def run_evaluation(config: EvalConfig) -> str:
             sheets.append(sheet)
         _remove_old_samples(config.out / "samples", kept)
         beside.write(config.out)
-        _write_rows(config.out / "comparisons.jsonl", [asdict(row) for row in evaluated.corrected()])
+        compared = evaluated.corrected()
+        _write_rows(config.out / "comparisons.jsonl", [asdict(row) for row in compared])
+        overall = overall_rows(
+            evaluated.headlines, models=[contestant.label for contestant in contestants], sheets=sheets,
+            comparisons=compared, resamples=config.resamples, seed=config.seed,
+        )  # fmt: skip
+        _write_rows(config.out / "overall.jsonl", overall)
         _write_rows(config.out / "notes.jsonl", [asdict(note) for note in evaluated.notes])
         thumbs, hidden = write_thumbs(
             config.out / "thumbs.parquet", [ready.pictures for _, ready in prepared], limit=config.thumbs
@@ -205,7 +212,8 @@ def _sheet(
         "pinned_revision": benchmark.pinned_revision,
         "revision_source": benchmark.revision_source,
         "run_on_real_data": benchmark.run_on_real_data,
-        "is_control": benchmark.is_control,
+        "is_control": benchmark.is_control or benchmark.control,
+        "hub_dataset": benchmark.hub_dataset_id,
         "chance": benchmark.chance,
         "known_results": [asdict(known) for known in benchmark.known_results],
         "facts": {name: fact for name, fact in ready.facts.items() if name not in _ABOUT},
@@ -225,7 +233,8 @@ def _task_sheet(task: Task, covered: dict[str, Coverage]) -> dict[str, Any]:
         }
         for language, coverage in covered.items()
     }
-    return {"name": task.name, "language": task.language, "prompts": prompts}
+    kind = type(task).__module__.rpartition(".")[2]
+    return {"name": task.name, "kind": kind, "language": task.language, "prompts": prompts}
 
 
 def _remove_old_samples(folder: Path, kept: set[Path]) -> None:

@@ -84,6 +84,11 @@ def resample(
     return figures / len(strata)
 
 
+def draw_works(num_works: int, *, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """Yield float64 [rows, num_works] how often each work is drawn, ``resamples`` rows in blocks that bound memory."""
+    return _blocks(num_works, resamples, (seed, 0))
+
+
 def _blocks(num_clusters: int, resamples: int, seed: tuple[int, int]) -> Iterator[np.ndarray]:
     """Yield float64 [rows, C] how often each cluster is drawn, in blocks that bound memory."""
     rows = max(1, _BLOCK_CELLS // num_clusters)

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from eval import cache
-from eval.config import EvalConfig, ModelConfig
+from eval.config import ContestantConfig, EvalConfig
 from eval.contestants import open_contestant
 from eval.data import EvalData
 from eval.results import ResultRow
@@ -198,7 +198,7 @@ def test_a_model_trained_on_the_fold_collections_is_refused_there(
 
 def test_histories_of_weights(tiny_model_dir: Path, cross_fitted: Path, shards: Path, tmp_path: Path):
     def history(name: str, weights: str | None = None) -> str:
-        return open_contestant(ModelConfig(name=name, weights=weights)).history
+        return open_contestant(ContestantConfig(name=name, weights=weights)).history
 
     assert history("tiny:random") == "random"
     assert history(str(tiny_model_dir), "random") == "random"
@@ -219,7 +219,7 @@ def test_histories_of_weights(tiny_model_dir: Path, cross_fitted: Path, shards: 
 def test_an_unfinished_cross_fitted_folder_is_named(cross_fitted: Path):
     (cross_fitted / "fold-3" / "latest").unlink()
     with pytest.raises(EvaluationError, match="fold-3 has no checkpoint"):
-        open_contestant(ModelConfig(name=str(cross_fitted)))
+        open_contestant(ContestantConfig(name=str(cross_fitted)))
 
 
 def test_all_benchmarks_that_cannot_run_are_named_at_once(evaluate):

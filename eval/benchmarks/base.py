@@ -49,7 +49,8 @@ class Benchmark(Config):
 
     ``pinned_revision`` is what ``revision_source`` says the data is, None where no source says it; ``chance`` says in
     words what a guess reaches. ``run_on_real_data`` is False until the real data went through this code.
-    ``is_control`` marks what fine-tuning is not for, and may lose.
+    ``is_control`` marks what fine-tuning is not for, and may lose; ``control: true`` in a configuration says the same.
+    ``hub_dataset`` is the data set on the Hub that is asked, where it is one.
     """
 
     title: ClassVar[str]
@@ -64,7 +65,9 @@ class Benchmark(Config):
     run_on_real_data: ClassVar[bool] = False
     is_control: ClassVar[bool] = False
     needs_shards: ClassVar[bool] = True
+    hub_dataset: ClassVar[str] = ""
 
+    control: bool = False
     name: str = Field(default="", pattern=r"^[a-z0-9_]*$")
 
     @property
@@ -76,6 +79,11 @@ class Benchmark(Config):
     def kind_name(self) -> str:
         """What stands behind ``kind:``, the name of the module."""
         return type(self).__module__.rpartition(".")[2]
+
+    @property
+    def hub_dataset_id(self) -> str:
+        """``ORG/NAME`` of the data set on the Hub, ``""`` where there is none."""
+        return self.hub_dataset
 
     def prepare(self, data: "EvalData") -> Prepared:
         """Collect pictures and tasks.

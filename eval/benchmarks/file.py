@@ -49,6 +49,13 @@ class FromFile(FilesBenchmark):
         known = parts[-2] if parts[-1] in ("benchmark.yaml", "benchmark.yml") and len(parts) > 1 else parts[-1]
         return re.sub(r"[^a-z0-9]+", "_", re.sub(r"\.ya?ml$", "", known).casefold()).strip("_") or self.kind_name
 
+    @property
+    def hub_dataset_id(self) -> str:
+        """``ORG/NAME`` where ``path`` is an address on the Hub."""
+        from ..benchmark_open import hub_name
+
+        return hub_name(self.path)
+
     @cached_property
     def opened(self) -> "tuple[BenchmarkFile, Path]":
         """The benchmark and the folder of its data.

@@ -44,6 +44,7 @@ class IconclassAi(FilesBenchmark):
     citation = "Etienne Posthumus, Brill Iconclass AI Test Set, February 2020, labs.brill.com/ictestset"
     chance = "labels over classes: 1 in the number of classes; printed beside each figure"
     free_baselines = ("most frequent labels",)
+    hub_dataset = _HUB
     pinned_revision = None
     revision_source = (
         "the zip is md5 779ba2ca9e977c58d818e3823a676973 at labs.brill.com/ictestset; the Hub's copy states none"

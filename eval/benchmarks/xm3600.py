@@ -73,6 +73,7 @@ class Xm3600(FilesBenchmark):
     pinned_revision = "8d3e5665526c55a5855cd6ddfbaba2032bc7cee4"
     revision_source = "floschne/xm3600 as mteb pins it (XM3600T2IRetrieval)"
     is_control = True
+    hub_dataset = "floschne/xm3600"
     known_results = tuple(
         KnownResult(model, "text_to_image/hit_rate@1", value / 100, _TABLE, f"language={language}")
         for model, row in _OPEN_CLIP.items()
