@@ -81,6 +81,18 @@ def read_kept(root: Path, split: str) -> tuple[list[Placed], list[Record], dict[
     return placed, [Record.from_dict(row) for row in rows], planned
 
 
+def compare_with_ledger(root: Path, splits: Sequence[str], planned_sha256: Mapping[str, str]) -> tuple[int, int, int]:
+    """How many records of a new set are new, are changed and are gone, against the ledgers of an older one."""
+    before: dict[str, str] = {}
+    for split in splits:
+        path = root / "ledger" / ledger_name(split)
+        if path.is_file() and "planned_sha256" in pq.read_schema(path).names:
+            rows = pq.read_table(path, columns=["key", "planned_sha256"]).to_pylist()
+            before |= {row["key"]: row["planned_sha256"] for row in rows}
+    changed = sum(key in before and before[key] != digest for key, digest in planned_sha256.items())
+    return len(planned_sha256.keys() - before.keys()), changed, len(before.keys() - planned_sha256.keys())
+
+
 def read_not_passed_on(root: Path, split: str) -> frozenset[str]:
     """Keys of a split whose pictures may not be passed on; none where the ledger does not say or is not there."""
     path = root / "ledger" / ledger_name(split)

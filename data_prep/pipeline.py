@@ -27,7 +27,14 @@ from .dedup import group_duplicates
 from .fetch.report import HostReport
 from .fetching import fetch_planned, write_letters
 from .harvest.run import harvest_collections
-from .ledger import WITHDRAWN_NAME, list_rejected, write_attribution, write_kept, write_rejected
+from .ledger import (
+    WITHDRAWN_NAME,
+    compare_with_ledger,
+    list_rejected,
+    write_attribution,
+    write_kept,
+    write_rejected,
+)
 from .plan import Plan, Planned, plan_records
 from .progress import Progress
 from .sources.base import Drop
@@ -165,6 +172,7 @@ def _make(config: PrepConfig, plan: Plan, workers: Workers) -> PrepSummary:
     if not kept:
         why = summarise(config, plan, [], rejected).to_text()
         raise IconoclipError(f"no record is left; see why ({listed} has them all):\n{why}")
+    news = _compare_with_last(config, plan, kept) if is_whole else []
     # A set that is complete stays so until its successor has passed every check; from here on it is not complete.
     (out / MANIFEST_NAME).unlink(missing_ok=True)
     provenance.write_run(out, run)
@@ -183,7 +191,20 @@ def _make(config: PrepConfig, plan: Plan, workers: Workers) -> PrepSummary:
     _remove_stale(out, shards)
     _write_manifest(config, plan, shards, summary)
     shutil.rmtree(out / _STATE, ignore_errors=True)
+    summary.notes += news
     return summary
+
+
+def _compare_with_last(config: PrepConfig, plan: Plan, kept: Sequence[Kept]) -> list[str]:
+    """What the set differs in from the one that lies in ``out``, in a sentence."""
+    try:
+        last = Manifest.read(config.out)
+    except ShardError:
+        return []
+    keys, planned = {each.record.key for each in kept}, plan.planned_sha256()
+    splits = list(dict.fromkeys(shard.split for shard in last.shards))
+    new, changed, gone = compare_with_ledger(config.out, splits, {key: planned[key] for key in keys})
+    return [f"since the set of {last.created[:10]}  {new:,} new, {changed:,} changed, {gone:,} gone"]
 
 
 def _check_disk(config: PrepConfig, num_pictures: int) -> None:

@@ -110,7 +110,7 @@ class PrepSummary:
             lines.append(f"overrides             {self.num_overrides:,} by a curator")
         if any(self.outside.values()):
             rows = {name: count for name, count in self.outside.items() if count}
-            lines.append(f"rows left to others by `where` (not harvested)  {_list(rows)}")
+            lines.append(f"not harvested (rows by `where`, pictures by `pages`)  {_list(rows)}")
         return lines
 
     def _permission_lines(self) -> list[str]:

@@ -435,7 +435,7 @@ def test_the_report_is_a_sentence_for_the_library(tmp_path: Path) -> None:
     text = asyncio.run(work())
     assert ": 6 requests, " in text
     assert "100 % at 1,024 px or less of 3 pictures" in text
-    assert "3 × http_404" in text
+    assert "answers that failed: 1 × http_404" in text  # not those of robots.txt and tdmrep.json
 
 
 _CHILD = """

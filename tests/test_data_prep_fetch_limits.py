@@ -153,7 +153,7 @@ def test_a_challenge_page_stops_the_host_at_once() -> None:
     run_in_virtual_time(work())
 
 
-def test_a_pause_is_remembered_by_the_next_run() -> None:
+def test_a_pause_is_remembered_by_the_next_run(caplog: pytest.LogCaptureFixture) -> None:
     async def first() -> dict:
         host = Host(start_s=1000.0)
         await host.ask(then=lambda gate: gate.throttled(500.0, asked_at=1000.0))
@@ -166,7 +166,9 @@ def test_a_pause_is_remembered_by_the_next_run() -> None:
         await host.ask()
         assert host.starts_s == pytest.approx([1500.0])
 
-    run_in_virtual_time(second())
+    with caplog.at_level("INFO", logger="data_prep"):
+        run_in_virtual_time(second())
+    assert [record.message.count("still rests, as remembered") for record in caplog.records] == [1]
 
 
 def test_a_pause_longer_than_we_wait_is_said_and_not_slept() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import itertools
 import random
 import subprocess
 import sys
@@ -113,8 +114,10 @@ def test_killed_harvest_gives_the_same_shards(library: _Library, tmp_path: Path)
     assert single.total() > NUM_RECORDS
 
     dice, num_kills = random.Random(20261120), 0
-    while num_kills < NUM_KILLS:  # a run that is through before the tenth kill is followed by a fresh one
-        folder = tmp_path / f"killed-{num_kills}"
+    for number in itertools.count():  # a run that is through before the tenth kill is followed by a fresh one
+        if num_kills == NUM_KILLS:
+            break
+        folder = tmp_path / f"killed-{number}"
         folder.mkdir()
         config = write_config(folder, library)
         library.asked.clear()

@@ -412,6 +412,7 @@ def test_pages_that_show_nothing_are_skipped_by_their_labels(
     summary = prep(tmp_path / "out", manifests=urls, pages={"skip": "(?i)einband|plat|blank|cover|farbkarte"})
     assert set(read_records(tmp_path / "out")) == {f"{manifest_url(1)}#3", f"{manifest_url(1)}#5"}
     assert summary.rejected == {"not_selected": 1}
+    assert summary.outside == {"example": 4}
 
 
 @pytest.mark.parametrize(

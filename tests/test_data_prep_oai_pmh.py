@@ -182,6 +182,7 @@ def test_update_fetches_what_changed_and_honours_deletions(
     summary = prep(tmp_path / "out", update=True)
     assert summary.rejected == {"deleted": 1}
     assert summary.harvested == 8
+    assert any(note.endswith("  1 new, 1 changed, 1 gone") for note in summary.notes)
     records = read_records(tmp_path / "out")
     assert set(records) == ids(1, 3, 4, 5, 6, 7, 8)
     assert records["00000003"].captions[0].text == "Le pont neuf"

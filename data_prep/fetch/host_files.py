@@ -62,7 +62,7 @@ class HostFiles:
     async def _follow(self, url: str) -> str:
         request = FetchRequest(url, accept="text/plain,application/json;q=0.9,*/*;q=0.1")
         for _ in range(_MAX_REDIRECTS + 1):
-            reply, _ = await self._hosts.insist(url, request, max_bytes=_MAX_TRANSFER_BYTES)
+            reply, _ = await self._hosts.insist(url, request, max_bytes=_MAX_TRANSFER_BYTES, may_be_absent=True)
             if not reply.location:
                 return reply.path.read_bytes()[:MAX_FILE_BYTES].decode("utf-8-sig", "replace")
             url = join_redirect(url, reply.location)

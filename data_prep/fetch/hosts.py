@@ -78,10 +78,12 @@ class Hosts:
         *,
         check: HeaderCheck = lambda headers: None,
         max_bytes: int | None = None,
+        may_be_absent: bool = False,
     ) -> tuple[Reply, int]:
         """Ask ``url`` until it answers; the reply and the number of tries.
 
-        ``stored`` makes the request conditional; ``check`` sees the headers before the body is taken.
+        ``stored`` makes the request conditional; ``check`` sees the headers before the body is taken; a 404 of what
+        ``may_be_absent`` is no failure in the report.
 
         Raises:
             FetchError: the attempts are used up, or another one cannot help.
@@ -92,7 +94,7 @@ class Hosts:
             try:
                 async with self._turn(gate):
                     tries += 1
-                    return await self._try(gate, url, request, stored, check, max_bytes), tries
+                    return await self._try(gate, url, request, stored, check, max_bytes, may_be_absent), tries
             except FetchError as error:
                 error.num_attempts = tries
                 content_tries += error.reason in _PASSING_CONTENT
@@ -116,6 +118,7 @@ class Hosts:
         stored: Fetched | None,
         check: HeaderCheck,
         max_bytes: int | None,
+        may_be_absent: bool,
     ) -> Reply:
         """Ask once, inside a turn, and tell the gate how it went."""
         asked_at = self.now()
@@ -138,7 +141,8 @@ class Hosts:
                 gate.succeeded(is_refusal=error.reason in _REFUSALS)
             elif error.reason is not FailReason.UNSAFE_URL:
                 gate.failed()
-            gate.count(error.reason.value, num_bytes=error.num_wire_bytes)
+            is_absent = may_be_absent and error.status in (404, 410)
+            gate.count("absent" if is_absent else error.reason.value, num_bytes=error.num_wire_bytes)
             raise
         gate.succeeded()
         gate.count("redirect" if reply.location else str(reply.status), num_bytes=reply.num_wire_bytes)

@@ -77,6 +77,7 @@ class HostGate:
         self._slots = asyncio.Semaphore(policy.max_concurrent)
         self._changed = asyncio.Event()
         self._probing = False
+        self._said_until = 0.0
         # Rests and streaks are remembered, being left alone is not: the next run may try once more.
         self._down = ""
         self.state.trips = min(self.state.trips, policy.breaker_trips - 1)
@@ -110,6 +111,7 @@ class HostGate:
             now = self._clock()
             until = max(self.state.paused_until, self.state.next_at - self._burst_s)
             if until > now:
+                self._say_pause(now)
                 await self._sleep(until - now)
                 continue
             is_half_open = self.state.failures >= self.policy.breaker_failures
@@ -120,6 +122,13 @@ class HostGate:
             self._take(now)
             self._probing = self._probing or is_half_open
             return is_half_open
+
+    def _say_pause(self, now: float) -> None:
+        """Say once that a host still rests from an earlier run; pauses of this one were said as they began."""
+        until = self.state.paused_until
+        if until > now and until != self._said_until:
+            self._said_until = until
+            log.info("%s: still rests, as remembered; next request at %s", self.host, _utc(until))
 
     @property
     def _burst_s(self) -> float:
@@ -217,7 +226,7 @@ class HostGate:
         now, state = self._clock(), self.state
         if until > state.paused_until:
             state.paused_s += until - max(now, state.paused_until)
-            state.paused_until = until
+            state.paused_until = self._said_until = until
             log.info("%s: %s; next request at %s", self.host, why, _utc(until))
         self.remember()
 

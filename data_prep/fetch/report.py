@@ -62,7 +62,7 @@ class HostReport:
         return f"{self.host}: {', '.join(parts)}"
 
 
-_GOOD = frozenset({"200", "203", "304", "redirect"})
+_GOOD = frozenset({"200", "203", "304", "redirect", "absent"})  # no robots.txt, no tdmrep.json
 
 
 def report_hosts(states: dict[str, dict], *, now: float) -> list[HostReport]:

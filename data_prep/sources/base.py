@@ -125,7 +125,7 @@ class Surroundings:
 
 @dataclass
 class Harvest:
-    """Items of a source; ``num_outside`` counts rows of its table that its ``where`` leaves to others."""
+    """Items of a source; ``num_outside`` counts what ``where`` leaves to others and what ``pages`` leaves out."""
 
     items: Iterator[Item]
     num_outside: int = 0

@@ -261,6 +261,8 @@ class WebSource(Source):
         views = tuple(view for view in parsed.views if self.previews or not view.preview)
         views = views or self._made_views(name, parsed, document)
         chosen = self.choose(views, parsed, document)
+        if chosen:  # where none is, the object itself is rejected
+            yield from [None] * (len(views) - len(self.pages.choose(views)))
         for record, view in zip(
             self._records(name, replace(parsed, views=chosen), document), chosen or (View(),), strict=True
         ):
