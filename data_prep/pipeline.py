@@ -24,6 +24,7 @@ from .card import write_card
 from .checks import check_split, overlap_with_evaluation
 from .config import PrepConfig
 from .dedup import group_duplicates
+from .fetch.pictures import RemotePicture
 from .fetch.report import HostReport
 from .fetching import fetch_planned, write_letters
 from .harvest.run import harvest_collections
@@ -104,8 +105,23 @@ def _look(config: PrepConfig, limit: int | None) -> PrepSummary:
     summary = summarise(config, plan, [each.record for each in plan.planned], plan.rejected)
     summary.samples = sample_captions(config, plan)
     summary.notes += plan.exclusions.notes
+    summary.notes += _foresee(config, plan)
     summary.notes.append("a look: no picture was opened, nothing was written; `kept` may still lose broken pictures")
     return summary
+
+
+def _foresee(config: PrepConfig, plan: Plan) -> list[str]:
+    """What a whole run would stumble over and can be known without opening a picture."""
+    notes = []
+    missing = [each for each in plan.planned if each.picture.fingerprint().endswith("|missing")]
+    if missing:
+        first = missing[0]
+        where = getattr(first.picture, "path", "") or getattr(first.picture, "member", "")
+        notes.append(f"{len(missing):,} pictures are not there, for example that of {first.record.id}: {where}")
+    num_remote = sum(isinstance(each.picture, RemotePicture) for each in plan.planned)
+    if num_remote and not config.fetch.contact:
+        notes.append(f"{num_remote:,} pictures would be fetched, which needs fetch.contact: who asks")
+    return notes
 
 
 def _holds_whole_set(out: Path) -> bool:

@@ -412,6 +412,16 @@ def test_a_look_writes_nothing_and_shows_captions_and_rights(tmp_path):
     assert "the first 5 records" in text
 
 
+def test_a_look_says_what_a_whole_run_would_stumble_over(tmp_path):
+    root = make_collection(tmp_path / "in" / "a", extra=[row(file="img/gone.jpg")]).parent
+    text = run_prep(make_config(root, tmp_path / "out"), dry_run=True).to_text()
+    assert f"1 pictures are not there, for example that of img/gone.jpg: {root.resolve()}/a/img/gone.jpg" in text
+    assert "needs fetch.contact" not in text
+    remote = collection("a/metadata.csv", image="https://www.library.example/{file}")
+    text = run_prep(make_config(root, tmp_path / "out", {"prints": remote}), dry_run=True).to_text()
+    assert "49 pictures would be fetched, which needs fetch.contact" in text
+
+
 def test_a_sample_says_so_in_card_and_summary(tmp_path):
     root = make_collection(tmp_path / "in" / "a").parent
     summary = run_prep(make_config(root, tmp_path / "out"), limit=6)
