@@ -118,6 +118,38 @@ def test_a_body_that_is_gone_or_cut_is_asked_for_again(tmp_path: Path) -> None:
     assert asyncio.run(work()) == ([False, True, False, False], 3)
 
 
+def test_an_old_picture_is_looked_at_again_and_taken_only_where_it_has_changed(tmp_path: Path) -> None:
+    state = {"/a.jpg": Response(body=PICTURE, headers=JPEG | {"ETag": '"1"'})}
+
+    def answer(asked: Request) -> Response:
+        found = state.get(asked.target, Response(404))
+        tag = found.headers.get("ETag")
+        return Response(304) if tag and asked.headers.get("if-none-match") == tag else found
+
+    async def work() -> list[Answer]:
+        async with LocalServer(answer) as server:
+            request = FetchRequest(f"{server.url}/a.jpg", expect="picture")
+            often, rarely = (loopback_config(recheck_pictures_after_days=days) for days in (0, 30))
+            answers = await ask(often, tmp_path, request)
+            answers += await ask(rarely, tmp_path, request)  # young enough: nobody is asked
+            assert server.paths() == ["/a.jpg"]
+            answers += await ask(often, tmp_path, request)
+            state["/a.jpg"] = Response(body=draw((70, 40)), headers=JPEG | {"ETag": '"2"'})
+            answers += await ask(often, tmp_path, request)
+            state["/a.jpg"] = Response(401)
+            answers += await ask(often, tmp_path, request)
+            state["/a.jpg"] = Response(410)
+            return answers + await ask(often, tmp_path, request)
+
+    first, young, same, new, hidden, gone = asyncio.run(work())
+    assert (fetched(young).from_store, fetched(young).not_modified) == (True, False)
+    assert (fetched(same).from_store, fetched(same).not_modified) == (True, True)
+    assert fetched(same).sha256 == fetched(first).sha256 != fetched(new).sha256
+    assert not fetched(new).from_store
+    assert fetched(hidden).sha256 == fetched(new).sha256, "it could not be looked at: what is here still counts"
+    assert failed(gone).reason is FailReason.HTTP_410
+
+
 @pytest.mark.parametrize("mark", ["ETag", "Last-Modified"])
 def test_a_delta_run_transfers_only_what_changed(tmp_path: Path, mark: str) -> None:
     condition = {"ETag": "if-none-match", "Last-Modified": "if-modified-since"}[mark]

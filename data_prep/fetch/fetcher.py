@@ -12,6 +12,7 @@ import ssl
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -75,9 +76,12 @@ class Fetcher:
         """The answer to one request: from the store where it lies there, else from the host."""
         async with self._alone(request.key):
             stored = self.find(request)
-            if stored is not None and not request.revalidate:
+            is_old = stored is not None and self.is_old(stored)
+            if stored is not None and not request.revalidate and not is_old:
                 return stored
             answer = await self._ask(request, stored if isinstance(stored, Fetched) else None)
+            if stored is not None and is_old and isinstance(answer, FetchFailed) and not answer.is_final:
+                return stored  # it could not be looked at again: what is here still counts
             if isinstance(answer, Fetched) or answer.is_final:
                 self.store.keep(answer)
             return answer
@@ -95,6 +99,13 @@ class Fetcher:
                 return FetchFailed(request, error.reason, error.detail, signals=stored.signals, from_store=True)
         is_asked_again = isinstance(stored, FetchFailed) and (self.config.retry_final or request.revalidate)
         return None if is_asked_again else stored
+
+    def is_old(self, stored: Answer) -> bool:
+        """Whether a stored picture is to be looked at again, by ``recheck_pictures_after_days``."""
+        days = self.config.recheck_pictures_after_days
+        if days is None or not isinstance(stored, Fetched) or stored.request.expect != "picture":
+            return False
+        return self._hosts.now() - datetime.fromisoformat(stored.fetched_at).timestamp() > days * 86400
 
     async def fetch_all(
         self, requests: Iterable[FetchRequest] | AsyncIterable[FetchRequest]

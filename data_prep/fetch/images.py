@@ -98,9 +98,11 @@ class PictureFetcher:
         if request.service is None:
             return await self._fetcher.fetch(wanted)
         stored = self._fetcher.find(wanted)
-        if stored is not None:
+        if stored is not None and not self._fetcher.is_old(stored):
             return stored
         answer = await self._try_sizes(request.service, request)
+        if isinstance(answer, FetchFailed) and not answer.is_final and stored is not None:
+            return stored
         answer = replace(answer, request=wanted)
         if isinstance(answer, Fetched):
             self._fetcher.store.keep(answer)

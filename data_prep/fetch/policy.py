@@ -113,6 +113,7 @@ class FetchConfig(Config):
     ``contact`` is an e-mail address or page of the person who runs the harvest; without one nothing is asked.
     ``hosts`` maps a host name, or a pattern such as ``*.bnf.fr``, to its policy; the longest pattern that fits counts.
     ``retry_final`` asks again for what was refused for good (403, 404, too large) in an earlier run.
+    ``recheck_pictures_after_days`` asks whether a picture has changed that was fetched longer ago (null: never).
     ``allow_private`` names hosts that may lie in a private network (an institution's own server). ``proxy`` is the URL
     of an HTTP proxy; it then resolves names, so only addresses written as numbers are checked here.
     """
@@ -126,6 +127,7 @@ class FetchConfig(Config):
     max_redirects: int = Field(default=5, ge=0, le=20)
     seed: int = 0
     retry_final: bool = False
+    recheck_pictures_after_days: int | None = Field(default=None, ge=0)
     allow_private: tuple[str, ...] = ()
     proxy: str | None = None
 
