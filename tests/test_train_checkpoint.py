@@ -74,6 +74,25 @@ def test_a_run_folder_may_be_moved(tiny_model_dir: Path, tmp_path: Path) -> None
     assert models.load(str(tmp_path / "b")).weights_sha256 == model.weights_sha256
 
 
+def test_links_move_in_a_run_folder_that_is_relative_to_the_working_directory(
+    tiny_model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What `latest` and `good` point to comes back resolved: the guard goes back to it, and a catch-up marks it as best.
+    monkeypatch.chdir(tmp_path)
+    out = Path("runs/a")
+    model, optimizer = _stepped(tiny_model_dir)
+    checkpoint.save(out, model, optimizer, _state(1), is_best=False, is_good=True, keep=2)
+    newest = checkpoint.save(out, model, optimizer, _state(2), is_best=False, keep=2)
+    assert checkpoint.latest(out) == newest.resolve()
+    checkpoint.point(out / "best", newest.resolve())
+    assert str((out / "best").readlink()) == "checkpoints/step-00000002"
+    good = checkpoint.pointed(out, "good")
+    assert good is not None
+    checkpoint.make_latest(out, good)
+    assert str((out / "latest").readlink()) == "checkpoints/step-00000001"
+    assert not newest.exists()
+
+
 def test_a_failed_save_leaves_the_last_one_good(
     tiny_model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

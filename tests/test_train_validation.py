@@ -12,7 +12,7 @@ from ranks import Crew
 
 from iconoclip import models
 from iconoclip.errors import ShardError
-from train import loop, validation
+from train import milestones, validation
 from train.config import TrainConfig
 from train.embedding import SharedEmbedder
 from train.loop import run_training
@@ -111,20 +111,20 @@ def test_a_stop_during_a_validation_is_caught_up(
     options |= {"checkpoint": {"every": 100}, "retention": {"action": "warn"}}
     whole = run_training(TrainConfig.load(write_config("whole", **options)))
     config = TrainConfig.load(write_config("broken", **options))
-    real, wanted = loop._validate, 12 if last else 5
+    real, wanted = milestones._validate, 12 if last else 5
 
     def validate(run: Any, *arguments: Any, **options: Any) -> bool:
         if run.state.step == wanted:
             os.kill(os.getpid(), signal.SIGTERM)
         return real(run, *arguments, **options)
 
-    monkeypatch.setattr(loop, "_validate", validate)
+    monkeypatch.setattr(milestones, "_validate", validate)
     run = run_training(config)
     assert json.loads((run / "run.json").read_text())["status"] == "stopped"
     assert _state(run)["step"] == wanted
     assert _state(run)["unseen"]
     assert len(_validations(run)) == (5 if last else 1)
-    monkeypatch.setattr(loop, "_validate", real)
+    monkeypatch.setattr(milestones, "_validate", real)
     assert run_training(config) == run
     assert _validations(run) == _validations(whole)
     assert not _state(run)["unseen"]

@@ -244,7 +244,8 @@ def point(link: Path, folder: Path) -> None:
     """Move a symlink in one step: a reader sees the old target or the new one."""
     temporary = link.with_name(f".{link.name}.tmp")
     temporary.unlink(missing_ok=True)
-    temporary.symlink_to(folder.relative_to(link.parent))
+    # Both resolved: `out` may be relative to the working directory, and what a link pointed to never is.
+    temporary.symlink_to(folder.resolve().relative_to(link.parent.resolve()))
     temporary.replace(link)
 
 

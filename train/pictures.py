@@ -25,10 +25,6 @@ _TRIES = 10
 _SPARE = 1.09
 _BROKEN = (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError, SyntaxError)
 _JPEG = b"\xff\xd8\xff"
-# What a fraction must leave, in times of the model's size. At 1.09 (512 px for 224) real pictures lie 43 dB (median)
-# and 36.6 dB (5th percentile) from those of full decoding; at 1.0 34.7 dB (`benchmarks/loader.py` prints it).
-_SPARE = 1.09
-_BROKEN = (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError, SyntaxError)
 _RESAMPLING = {
     "bicubic": Image.Resampling.BICUBIC,
     "bilinear": Image.Resampling.BILINEAR,
