@@ -1,4 +1,4 @@
-"""Read a curator's ``overrides.csv``: id, drop, caption, rights or split, who, why (and lang, for a caption)."""
+"""Read a curator's ``overrides.csv``: id, drop, caption, rights, text_rights or split, who, why (and lang)."""
 
 import difflib
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from iconoclip.errors import SourceError
-from iconoclip.records import Caption, Record, RejectReason, Rights
+from iconoclip.records import Caption, Record, RejectReason, Rights, RightsPart
 
 from .rights import read_statement
 from .sources.base import Drop
@@ -16,7 +16,7 @@ SPLITS = ("train", "val", "test")
 
 _TRUE = {"1", "true", "x", "yes", "drop"}
 _FALSE = {"", "0", "false", "no"}
-_COLUMNS = ("id", "drop", "caption", "lang", "rights", "split", "who", "why")
+_COLUMNS = ("id", "drop", "caption", "lang", "rights", "text_rights", "split", "who", "why")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,21 +29,24 @@ class Override:
     caption: str
     lang: str
     rights: str
+    text_rights: str
     split: str
     who: str
     why: str
 
     def apply(self, record: Record) -> Record | Drop:
-        """The record as the curator wants it; the new caption goes first, rights replace the picture's."""
+        """The record as the curator wants it; the new caption goes first, rights replace those stated."""
         if self.drop:
             return Drop("override", RejectReason.OVERRIDE, f"{self.who}: {self.why}")
         if self.caption:
             lang = self.lang or (record.captions[0].lang if record.captions else "und")
             record = replace(record, captions=(Caption(self.caption, lang, "override", "page"), *record.captions))
-        if self.rights:
-            uri = read_statement(self.rights).uri
-            new = Rights("image", uri, self.rights, asserted_by=self.who, source_url=f"override: {self.why}")
-            record = replace(record, rights=(*(each for each in record.rights if each.part != "image"), new))
+        stated: list[tuple[RightsPart, str]] = [("image", self.rights), ("metadata", self.text_rights)]
+        for part, text in stated:
+            if text:
+                uri = read_statement(text).uri
+                new = Rights(part, uri, text, asserted_by=self.who, source_url=f"override: {self.why}")
+                record = replace(record, rights=(*(each for each in record.rights if each.part != part), new))
         return record
 
 
@@ -84,8 +87,8 @@ def _problem(cells: dict[str, str]) -> str:
         return f"drop is {cells['drop']!r}; write true or leave it empty"
     if cells["split"] and cells["split"] not in SPLITS:
         return f"split is {cells['split']!r}; write one of {', '.join(SPLITS)}"
-    if not any(cells[column] for column in ("drop", "caption", "rights", "split")):
-        return "changes nothing; fill drop, caption, rights or split"
+    if not any(cells[column] for column in ("drop", "caption", "rights", "text_rights", "split")):
+        return "changes nothing; fill drop, caption, rights, text_rights or split"
     return ""
 
 

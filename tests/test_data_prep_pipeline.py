@@ -422,6 +422,22 @@ def test_a_look_says_what_a_whole_run_would_stumble_over(tmp_path):
     assert "49 pictures would be fetched, which needs fetch.contact" in text
 
 
+def test_a_curator_states_the_rights_of_picture_and_texts(tmp_path):
+    root = make_collection(tmp_path / "in" / "a").parent
+    path = tmp_path / "overrides.csv"
+    path.write_text("id,rights,text_rights,who,why\nimg/1.jpg,CC BY 4.0,CC0 1.0,A. Curator,contract of 2024\n")
+    run_prep(make_config(root, tmp_path / "out", overrides=path))
+    (record,) = [
+        r
+        for split in splits(tmp_path / "out")
+        for r in open_shards(tmp_path / "out", split).records()
+        if r.id == "img/1.jpg"
+    ]
+    stated = {right.part: right.uri for right in record.rights}
+    assert stated["image"] == "http://creativecommons.org/licenses/by/4.0/"
+    assert stated["metadata"] == "http://creativecommons.org/publicdomain/zero/1.0/"
+
+
 def test_a_sample_says_so_in_card_and_summary(tmp_path):
     root = make_collection(tmp_path / "in" / "a").parent
     summary = run_prep(make_config(root, tmp_path / "out"), limit=6)
