@@ -6,8 +6,11 @@ with :func:`own_batches` and :func:`join_batches`.
 """
 
 import io
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +20,8 @@ from .errors import ModelError, ShardError
 from .models import Model
 
 BATCH_SIZE = 64
+_MOST_THREADS = 16
+_BATCHES_AHEAD = 3
 
 
 def embed_texts(
@@ -51,36 +56,37 @@ def embed_images(
     *,
     batch_size: int = BATCH_SIZE,
     device: torch.device | None = None,
-    num_threads: int = 2,
+    num_threads: int | None = None,
     batches: Sequence[int] | None = None,
     after_batch: Callable[[], None] | None = None,
 ) -> np.ndarray:
     """Return float32 [num_images, D], rows of length 1.
 
-    ``read_image(position)`` gives the encoded picture, e.g. ``shard_set.image_bytes``. The next batch is decoded
-    while the model works on this one. ``batches`` and ``after_batch`` as in :func:`embed_texts`.
+    ``read_image(position)`` gives the encoded picture, e.g. ``shard_set.image_bytes``. The next batches are decoded
+    by ``num_threads`` threads (the cores that this process may use) while the model works on this one. ``batches`` and
+    ``after_batch`` as in :func:`embed_texts`.
 
     Raises:
         ShardError: a picture cannot be decoded; names its position.
     """
-    preprocess = model.preprocess
+    preprocess = _Preprocess.of(model)
     place = device or _device(model)
 
-    def load(position: int) -> torch.Tensor:
-        return preprocess(decode_image(read_image(position), name=f"picture {position}"))
+    def load(position: int) -> np.ndarray | torch.Tensor:
+        return preprocess.shape(decode_image(read_image(position), name=f"picture {position}"))
 
-    with ThreadPoolExecutor(num_threads) as pool:
+    with ThreadPoolExecutor(num_threads or _num_threads()) as pool:
 
-        def encode(futures: list[Future[torch.Tensor]], size: int) -> torch.Tensor:
+        def encode(futures: list[Future[Any]], size: int) -> torch.Tensor:
             images = [future.result() for future in futures]
             images += images[-1:] * (size - len(images))
-            return model.module.encode_image(torch.stack(images).to(place))
+            return model.module.encode_image(preprocess.scale(images, place))
 
         def encoded() -> Iterator[tuple[int, Callable[[], torch.Tensor]]]:
-            ahead: list[tuple[int, list[Future[torch.Tensor]]]] = []
+            ahead: list[tuple[int, list[Future[Any]]]] = []
             for size, positions in _plan(num_images, batch_size, batches):
                 ahead.append((size, [pool.submit(load, position) for position in positions[:size]]))
-                if len(ahead) == 2:
+                if len(ahead) == _BATCHES_AHEAD:
                     done, futures = ahead.pop(0)
                     yield done, lambda futures=futures: encode(futures, batch_size)
             for done, futures in ahead:
@@ -117,6 +123,49 @@ def decode_image(data: bytes, *, name: str) -> Image.Image:
         return Image.open(io.BytesIO(data)).convert("RGB")
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise ShardError(f"{name}: cannot be decoded ({error})") from None
+
+
+@dataclass(frozen=True)
+class _Preprocess:
+    """The model's evaluation transform in two steps: one picture to its size, then a batch to numbers at once.
+
+    ``resize`` are the steps before the tensor. ``mean`` and ``std`` are None where the transform is not of open_clip's
+    form: then ``resize`` is all of it. Dividing and normalising a whole batch gives the same bits as picture by
+    picture, in a tenth of the time.
+    """
+
+    resize: tuple[Callable[[Any], Any], ...]
+    mean: tuple[float, ...] | None
+    std: tuple[float, ...] | None
+
+    @classmethod
+    def of(cls, model: Model) -> "_Preprocess":
+        from torchvision.transforms import Normalize, ToTensor
+
+        whole = model.preprocess
+        match tuple(getattr(whole, "transforms", ())):
+            case (*steps, ToTensor(), Normalize(mean=mean, std=std)):
+                return cls(tuple(steps), tuple(mean), tuple(std))
+        return cls((whole,), None, None)
+
+    def shape(self, image: Image.Image) -> Any:
+        """One picture at the model's size: uint8 [height, width, 3], or what another transform makes of it."""
+        for step in self.resize:
+            image = step(image)
+        return image if self.mean is None else np.asarray(image)
+
+    def scale(self, images: list[Any], device: torch.device) -> torch.Tensor:
+        """A batch as the model takes it, float32 [batch, 3, height, width]."""
+        if self.mean is None:
+            return torch.stack(images).to(device)
+        pixels = torch.from_numpy(np.stack(images)).to(device).permute(0, 3, 1, 2).float()
+        mean, std = (torch.tensor(each, device=device).view(3, 1, 1) for each in (self.mean, self.std))
+        return pixels.contiguous().div_(255).sub_(mean).div_(std)
+
+
+def _num_threads() -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, _MOST_THREADS)
 
 
 def _device(model: Model) -> torch.device:

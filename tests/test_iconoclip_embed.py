@@ -2,9 +2,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from iconoclip import models
-from iconoclip.embed import embed_images, embed_texts
+from iconoclip.embed import decode_image, embed_images, embed_texts
 from iconoclip.errors import ModelError, ShardError
 
 TEXTS = ["a lion", "a ship", "a tower", "an eagle", "a rose", "a bridge", "a horse"]
@@ -53,7 +54,7 @@ def test_a_broken_picture_is_named(model: models.Model, make_jpeg):
 
 
 def test_embeddings_that_are_no_numbers_are_an_error(model: models.Model):
-    with __import__("torch").no_grad():
+    with torch.no_grad():
         model.module.text_projection.fill_(float("nan"))
     with pytest.raises(ModelError, match="2 of 2 embeddings are not numbers"):
         embed_texts(model, TEXTS[:2])
@@ -63,3 +64,27 @@ def test_the_model_is_left_in_the_mode_it_was_in(model: models.Model):
     model.module.train()
     embed_texts(model, TEXTS[:2])
     assert model.module.training
+
+
+@pytest.mark.parametrize("resize_mode", ["shortest", "longest", "squash"])
+def test_a_batch_holds_the_bits_of_open_clips_own_transform(model: models.Model, make_jpeg, resize_mode: str):
+    model.module.visual.preprocess_cfg = model.preprocess_cfg | {"resize_mode": resize_mode, "mean": (0.48, 0.45, 0.4)}
+    seen = []
+    encode = model.module.encode_image
+
+    def spy(images, **more):
+        seen.append(images.clone())
+        return encode(images, **more)
+
+    model.module.encode_image = spy
+    pictures = [make_jpeg(number, (40 + 9 * number, 33 + 5 * number)) for number in range(6)]
+    embed_images(model, pictures.__getitem__, 6, batch_size=6)
+    for row, data in zip(seen[0], pictures, strict=True):
+        assert torch.equal(row, model.preprocess(decode_image(data, name="")))
+
+
+def test_a_transform_of_another_form_is_applied_as_it_is(model: models.Model, make_jpeg, monkeypatch):
+    whole = model.preprocess
+    expected = embed_images(model, make_jpeg, 3)
+    monkeypatch.setattr(models.Model, "preprocess", property(lambda _: lambda image: whole(image)))
+    assert (embed_images(model, make_jpeg, 3) == expected).all()
