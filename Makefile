@@ -1,5 +1,6 @@
 # make demo      the whole road on a collection the project draws itself
 # make test      the tests; ICONOCLIP_REQUIRE=real,services,browser,peers makes missing parts failures instead of skips
+# make notebooks opens the notebooks in a browser (JupyterLab, on this machine alone)
 # make lint      format, lint, types, every configuration
 #
 # PYTHON=python3.12          another interpreter, 3.11 or newer
@@ -16,13 +17,17 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 CONSTRAINTS := $(if $(TORCH),$(VENV)/constraints.txt,constraints.txt)
 
-.PHONY: demo test lint format peers services constraints clean
+.PHONY: demo test notebooks lint format peers services constraints clean
 
 demo: $(VENV)/.installed
 	$(BIN)/iconoclip demo --out $(OUT)
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+notebooks: $(VENV)/.installed
+	$(PIP) install -c $(CONSTRAINTS) -e '.[notebooks]'
+	$(BIN)/jupyter lab notebooks
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .
@@ -69,6 +74,7 @@ services:
 
 # Pins of what this environment holds, for a commit that updates dependencies.
 constraints: $(VENV)/.installed-test
+	$(PIP) install -e '.[notebooks]'
 	$(PIP) freeze --exclude-editable > constraints.txt
 
 clean:

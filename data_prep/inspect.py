@@ -37,15 +37,22 @@ def inspect_shards(shards: Path, *, html: Path | None = None) -> str:
         ShardError: nothing is there, or what is there cannot be read.
     """
     parts = _open_parts(shards)
-    tally = Tally()
-    for split, part in parts:
-        _count(tally, split, part)
+    tally = _count_parts(parts)
     manifest = Manifest.read(shards) if (shards / MANIFEST_NAME).is_file() else None
     text = tally_to_text(tally, title=str(shards), manifest=manifest, rejected=read_rejected(shards))
     if html is not None:
         _write_sheet(html, shards, parts)
         text += f"\ncontact sheet: {html}"
     return text
+
+
+def count_shards(shards: Path) -> Tally:
+    """Count the records of a set of ours (all splits), a folder of tars or one tar.
+
+    Raises:
+        ShardError: nothing is there, or what is there cannot be read.
+    """
+    return _count_parts(_open_parts(shards))
 
 
 def read_rejected(root: Path) -> list[dict[str, str]]:
@@ -64,6 +71,13 @@ def _open_parts(root: Path) -> list[tuple[str, ShardSet]]:
         if folders:
             return [(folder.relative_to(root).as_posix(), open_shards(folder)) for folder in folders]
     return [("all", open_shards(root))]
+
+
+def _count_parts(parts: list[tuple[str, ShardSet]]) -> Tally:
+    tally = Tally()
+    for split, part in parts:
+        _count(tally, split, part)
+    return tally
 
 
 def _count(tally: Tally, split: str, part: ShardSet) -> None:

@@ -21,7 +21,7 @@ from iconoclip.errors import EvaluationError
 from iconoclip.pages import THIN_SPACE
 
 from .apply_certified import apply_certified
-from .apply_encoded import Encoded, embed_prompts, encode, softmax, write_csv
+from .apply_encoded import Encoded, embed_prompts, encode, nearest_pictures, softmax, write_csv
 from .apply_labels import read_labels
 from .apply_pictures import open_pictures
 
@@ -161,15 +161,14 @@ def _write_label_sheet(encoded: Encoded, names: list[str], first_N: np.ndarray, 
 
 
 def _search(encoded: Encoded, query: str, text_D: np.ndarray, out: Path, k: int) -> str:
-    cosine_N = encoded.image_ND @ text_D
-    best = np.argsort(-cosine_N, kind="stable")[:k]
+    best = nearest_pictures(encoded, text_D, k)
     rows = [
-        (rank, encoded.pictures.ids[encoded.positions[row]], query, cosine_N[row], "cosine similarity",
+        (rank, encoded.pictures.ids[encoded.positions[row]], query, cosine, "cosine similarity",
          encoded.model, encoded.model_sha256, encoded.date, "true")
-        for rank, row in enumerate(best, start=1)
+        for rank, (row, cosine) in enumerate(best, start=1)
     ]  # fmt: skip
     write_csv(out / "query.csv", QUERY_COLUMNS, rows)
-    cards = tuple(_card(encoded, row, f"{rank} · {cosine_N[row]:.3f}") for rank, row in enumerate(best, start=1))
+    cards = tuple(_card(encoded, row, f"{rank} · {cosine:.3f}") for rank, (row, cosine) in enumerate(best, start=1))
     write_contact_sheet(
         out / "query.html",
         [Section("", cards)],

@@ -77,6 +77,12 @@ def encode(name: str, pictures: Pictures) -> tuple[Encoded, EmbedTexts]:
     return encoded, lambda texts: embed.embed_texts(model, texts, device=device)
 
 
+def nearest_pictures(encoded: Encoded, text_D: np.ndarray, k: int) -> list[tuple[int, float]]:
+    """The ``k`` rows of ``image_ND`` nearest to a text, best first, with their cosine; of equal ones the earlier."""
+    cosine_N = encoded.image_ND @ text_D
+    return [(int(row), float(cosine_N[row])) for row in np.argsort(-cosine_N, kind="stable")[:k]]
+
+
 class _Progress:
     """Say every few seconds how far the encoding is; quiet when it is quick."""
 

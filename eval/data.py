@@ -57,6 +57,11 @@ class Pictures:
         shard_set, place = self.places[position]
         return " ".join(shard_set.text(place).split())
 
+    def may_show(self, position: int) -> bool:
+        """Whether a small copy may stand in a report or a notebook: rights, host and the set's ledger allow it."""
+        record = self.records[position]
+        return record.is_showable and record.key not in self.not_passed_on
+
     @cached_property
     def keys(self) -> tuple[str, ...]:
         """Key of each picture."""
@@ -136,6 +141,20 @@ class EvalData:
     def pictures(self, split: str, sources: Sequence[str] = ()) -> Pictures:
         """Pictures of one split, of some collections or of all (but never of records that training sees)."""
         return self._pictures([(split, source) for source in self._sources_of(split, sources)])
+
+    def everything(self, splits: Sequence[str] = ()) -> Pictures:
+        """Pictures of some splits or of all, also of what was trained on: to be looked at, not to be scored on.
+
+        Raises:
+            EvaluationError: there is no such split.
+        """
+        chosen = splits or self.splits
+        missing = sorted(set(chosen) - set(self.splits))
+        if missing:
+            raise EvaluationError(f"{self.root}: no split {missing[0]!r}; it has {', '.join(self.splits)}")
+        return self._pictures(
+            [(split, source) for split in chosen for source in sorted({each.source for each in self.records(split)})]
+        )
 
     def heldout(self, sources: Sequence[str]) -> Pictures:
         """Pictures of these collections that can be tested on, wherever they lie.

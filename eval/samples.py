@@ -48,8 +48,7 @@ def write_thumbs(path: Path, benchmarks: Iterable[Pictures], *, limit: int) -> t
         for position, record in enumerate(pictures.records):
             if record.key in rows or record.key in left_out:
                 continue
-            is_showable = record.is_showable and record.key not in pictures.not_passed_on
-            if not is_showable or len(rows) >= limit:
+            if not pictures.may_show(position) or len(rows) >= limit:
                 left_out.add(record.key)
                 continue
             jpeg = _shrink(pictures.read(position), record.key)
