@@ -109,7 +109,8 @@ def matrix(counts: Sequence[Sequence[int]], rows: Sequence[str], columns: Sequen
     """Counts [R, C] of what pictures are (rows) and were called (columns); the shade is the share of the row."""
     plot, axes = _empty(max(len(rows), 4) * 1.25, title)
     shares = [[count / max(sum(row), 1) for count in row] for row in counts]
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    if rows:
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     if max(len(rows), len(columns)) <= _MOST_NUMBERS:
         for y, row in enumerate(counts):
             for x, count in enumerate(row):

@@ -245,6 +245,50 @@ def write_config(tmp_path: Path, make_shards: Callable[..., Path], tiny_model_di
     return write
 
 
+@pytest.fixture(scope="session")
+def small_evaluation(tmp_path_factory: pytest.TempPathFactory, tiny_model_dir: Path) -> Path:
+    """Folder like ``runs/demo`` of 170 small shields: ``shards``, two models ``model`` and ``other``, and ``eval``.
+
+    Nothing is trained, so figures mean nothing. The benchmarks are ``shields``, by blazons in four languages, and
+    ``colours``, shields by the colour of their field.
+    """
+    from data_prep.config import PrepConfig
+    from data_prep.pipeline import run_prep
+    from eval.benchmark_new import new_benchmark
+    from eval.config import EvalConfig
+    from eval.explore import open_set, write_class_folders
+    from eval.run import run_evaluation
+    from iconoclip import models
+
+    home = tmp_path_factory.mktemp("small_evaluation")
+    overrides = [f"out={home / 'shards'}", "image.max_px=48", "split.test=0.5", "workers=1"]
+    overrides += ["collections.armorial.num_records=170", "collections.armorial.size_px=48"]
+    run_prep(PrepConfig.load(ROOT / "iconoclip" / "demo" / "prep.yaml", overrides))
+    shutil.copytree(tiny_model_dir, home / "model")
+    models.save(models.load(f"{tiny_model_dir}:random", seed=1), home / "other")
+    colours = ("Argent", "Azure", "Gules", "Or", "Purpure", "Sable", "Vert")
+    first_words = {colour: colour for colour in colours}
+    write_class_folders(
+        open_set(home / "shards", split="test"),
+        lambda record: first_words.get(record.captions[0].text.split(",")[0], ""),
+        home / "colours",
+    )
+    new_benchmark(home / "colours")
+    config = {
+        "verb": "eval",
+        "out": str(home / "eval"),
+        "shards": str(home / "shards"),
+        "models": [{"name": str(home / "model"), "label": "one"}, {"name": str(home / "other"), "label": "other"}],
+        "benchmarks": [
+            {"kind": "shard_retrieval", "name": "shields", "captions": "language"},
+            {"kind": "file", "name": "colours", "path": str(home / "colours" / "benchmark.yaml"), "probes": False},
+        ],
+        "resamples": 1000,
+    }
+    run_evaluation(EvalConfig.validate_data(config, where="small_evaluation"))
+    return home
+
+
 def _model_dir(folder: Path, kind: str) -> Path:
     from iconoclip import models
 
