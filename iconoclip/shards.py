@@ -319,13 +319,34 @@ def _from_ledger(root: Path, split: str | None) -> ShardSet:
             )
     table = _read_places(root, str(split), shards)
     number = {shard.path: position for position, shard in enumerate(shards)}
-    return ShardSet(
+    shard_set = ShardSet(
         paths=tuple(root / shard.path for shard in shards),
         keys=tuple(table["key"].to_pylist()),
         shard_of=np.array([number[name] for name in table["shard"].to_pylist()], dtype=np.int32),
         offsets={ext: table[f"{ext}_offset"].to_numpy() for ext in ("jpg", "txt", "json")},
         lengths={ext: table[f"{ext}_length"].to_numpy() for ext in ("jpg", "txt", "json")},
     )
+    _check_places(shard_set)
+    return shard_set
+
+
+def _check_places(shard_set: ShardSet) -> None:
+    """Hold the first and the last sample of each shard against the tar itself: it may be of another run of prep."""
+    _, first = np.unique(shard_set.shard_of, return_index=True)
+    _, last = np.unique(shard_set.shard_of[::-1], return_index=True)
+    for position in {*first.tolist(), *(len(shard_set) - 1 - last).tolist()}:
+        path, offset = shard_set.paths[shard_set.shard_of[position]], int(shard_set.offsets["jpg"][position])
+        name = f"{shard_set.keys[position]}.jpg"
+        try:
+            with path.open("rb", buffering=0) as file:
+                header = os.pread(file.fileno(), _BLOCK, max(0, offset - _BLOCK))
+        except OSError as error:
+            raise ShardError(f"{path}: {error.strerror}") from None
+        if header.partition(b"\0")[0] != name.encode():
+            raise ShardError(
+                f"{path}: the ledger has {name} at byte {offset:,}, the shard does not; "
+                "copy the shard set again or run prep again"
+            )
 
 
 def _read_places(root: Path, split: str, shards: Sequence[ShardInfo]) -> pa.Table:

@@ -1,10 +1,14 @@
 """What goes wrong in a run of two processes: one clear error in each of them, and the last checkpoint stays good."""
 
 import errno
+import io
+import multiprocessing
 import os
 import resource
 import shutil
+import signal
 import subprocess
+import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -92,7 +96,46 @@ def test_a_shard_that_is_broken_from_the_start(
     _same_errors(found, "the manifest says", "ShardError")
 
 
-def test_an_index_that_does_not_match(
+def trains_where(paths: list[Path]) -> None:
+    """In one of the processes: a run, from a configuration of its own."""
+    run_training(TrainConfig.load(paths[int(os.environ["RANK"])]))
+
+
+@pytest.mark.parametrize("half", [True, False])
+def test_a_shard_that_one_machine_alone_is_missing(
+    half: bool, write_config: Callable[..., Path], tmp_path: Path, crew: Crew
+) -> None:
+    # As where every node has a disk of its own: the first one reads on, and would wait for the second.
+    shutil.copytree(tmp_path / "shards", tmp_path / "copy")
+    _spoil(None, tmp_path / "copy/train/toy-00000.tar", half)
+    second = shutil.copy(write_config(data=str(tmp_path / "copy")), tmp_path / "second.yaml")
+    paths = [write_config(), second]
+    first, second = crew.run(2, trains_where, paths, fails=True, timeout_s=60)
+    assert (first.kind, second.kind) == ("IconoclipError", "ShardError")
+    assert "copy/train/toy-00000.tar: the manifest says" in second.text.splitlines()[0]
+    assert f": {second.text.splitlines()[0]}; the last good checkpoint is None" in first.text
+    assert first.text.startswith("process 1 on ")
+
+
+def test_an_index_of_as_many_samples_in_another_order(
+    write_config: Callable[..., Path], tmp_path: Path, crew: Crew
+) -> None:
+    # Number of records and size of the tar are those of the manifest; only the tar itself can tell.
+    path = write_config()
+    tar = tmp_path / "shards/train/toy-00000.tar"
+    size = tar.stat().st_size
+    with tarfile.open(tar) as old:
+        members = [(member, old.extractfile(member).read()) for member in old]  # type: ignore[union-attr]
+    samples = [members[start : start + 3] for start in range(0, len(members), 3)]
+    with tarfile.open(tar, "w", format=tarfile.USTAR_FORMAT) as new:
+        for member, content in (each for sample in reversed(samples) for each in sample):
+            new.addfile(member, io.BytesIO(content))
+    assert tar.stat().st_size == size
+    found = crew.run(2, trains, path, [], fails=True, timeout_s=60)
+    _same_errors(found, "the shard does not; copy the shard set again or run prep again", "ShardError")
+
+
+def test_an_index_of_another_number_of_samples(
     write_config: Callable[..., Path], make_shards: Callable[..., Path], tmp_path: Path, crew: Crew
 ) -> None:
     path = write_config()
@@ -177,6 +220,49 @@ def test_a_disk_that_is_full_to_the_last_byte(write_config: Callable[..., Path],
     _good_after(small_disk / "run", 4)
     crew.run(2, trains, path, [])
     _good_after(small_disk / "run", 12)
+
+
+def _kill_a_worker(run: Any) -> None:
+    """As the kernel does when memory runs out."""
+    if run.processes.rank == 1:
+        workers = multiprocessing.active_children()
+        assert len(workers) == 1
+        workers[0].kill()
+
+
+def test_a_loader_worker_that_is_killed(write_config: Callable[..., Path], tmp_path: Path, crew: Crew) -> None:
+    path = write_config(samples=8000, workers=1)
+    found = crew.run(2, trains_until, path, 7, _kill_a_worker, fails=True, timeout_s=60)
+    _same_errors(found, "was it killed for want of memory? lower `workers`")
+    assert found[0].text.startswith("process 1: a loader worker has died (")
+    _good_after(tmp_path / "run", checkpoint.read_state(tmp_path / "run/latest").step)
+
+
+def trains_until_a_save_is_killed(path: Path) -> None:
+    """In one of the processes: the first one dies when the weights of its second checkpoint are written."""
+    real = checkpoint._flush
+
+    def flush(part: Path) -> None:
+        if part.parents[1].name == ".step-00000008.tmp" or part.parent.name == ".step-00000008.tmp":
+            os.kill(os.getpid(), signal.SIGKILL)
+        real(part)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoint, "_flush", flush)
+        run_training(TrainConfig.load(path))
+
+
+def test_a_process_that_dies_while_it_saves(write_config: Callable[..., Path], tmp_path: Path, crew: Crew) -> None:
+    path = write_config(heartbeat_s=5)
+    first, second = crew.run(2, trains_until_a_save_is_killed, path, fails=True, timeout_s=60)
+    assert first.kind == "died"
+    assert second.kind == "IconoclipError"
+    assert "process 0" in second.text.splitlines()[0]
+    assert "step-00000004, and the same command goes on from there" in second.text.splitlines()[0]
+    assert checkpoint.read_state(tmp_path / "run/latest").step == 4
+    assert list((tmp_path / "run/checkpoints").glob(".step-00000008.tmp"))
+    crew.run(2, trains, path, [])
+    _good_after(tmp_path / "run", 12)
 
 
 def _poison(run: Any) -> None:

@@ -96,17 +96,17 @@ def save(
             shutil.rmtree(folder)
         partial.rename(folder)
         _flush(folder.parent)
+        point(out / "latest", folder)
+        for name, is_meant in (("best", is_best), ("good", is_good)):
+            if is_meant:
+                point(out / name, folder)
+        if state.halted and not (out / "best").is_symlink() and (good := pointed(out, "good")):
+            point(out / "best", good)
     except (OSError, SafetensorError, IconoclipError) as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise IconoclipError(
             f"{folder}: the checkpoint could not be written ({error}); the last good one is {latest(out)}"
         ) from None
-    point(out / "latest", folder)
-    for name, is_meant in (("best", is_best), ("good", is_good)):
-        if is_meant:
-            point(out / name, folder)
-    if state.halted and not (out / "best").is_symlink() and (good := pointed(out, "good")):
-        point(out / "best", good)
     _prune(out, keep)
     return folder
 

@@ -190,7 +190,7 @@ def read_batches(reader: SampleReader, chunks: Chunks, *, workers: int, pin_memo
     """Yield this process's part of each global batch, in order.
 
     Raises:
-        ShardError: too many samples in a row cannot be read.
+        ShardError: too many samples in a row cannot be read, or a worker was killed.
     """
     loader = DataLoader(
         reader,
@@ -205,7 +205,7 @@ def read_batches(reader: SampleReader, chunks: Chunks, *, workers: int, pin_memo
     iterator = iter(loader)
     parts: list[Batch] = []
     try:
-        for part in iterator:
+        while (part := _next_part(iterator)) is not None:
             if part.failure:
                 raise ShardError(part.failure)
             parts.append(part)
@@ -216,6 +216,18 @@ def read_batches(reader: SampleReader, chunks: Chunks, *, workers: int, pin_memo
         # Workers have our signals blocked (see stop.py), so they are asked to end, not left to be terminated at exit.
         if isinstance(iterator, _MultiProcessingDataLoaderIter):
             iterator._shutdown_workers()
+
+
+def _next_part(iterator: Iterator[Batch]) -> Batch | None:
+    try:
+        return next(iterator, None)
+    except (RuntimeError, ConnectionError, EOFError) as error:  # the last two: tensors are fetched from the worker
+        if isinstance(error, RuntimeError) and not str(error).startswith("DataLoader worker"):
+            raise
+        raise ShardError(
+            f"a loader worker has died ({error}); was it killed for want of memory? "
+            "lower `workers` or `cache_mb`, or ask for more memory"
+        ) from None
 
 
 def _end_with_parent(_: int) -> None:
