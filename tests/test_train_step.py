@@ -5,6 +5,7 @@ micro-batches under its own random numbers, takes one loss of all rows, and goes
 """
 
 import copy
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -19,7 +20,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from iconoclip import models, plugins
 from train import optim, sharding, speedups, towers
-from train.config import FreezeConfig, OptimConfig
+from train.config import FreezeConfig, OptimConfig, TrainConfig
+from train.loop import run_training
 from train.losses.base import Loss
 from train.step import MicroBatch, _seed, backward
 
@@ -77,6 +79,30 @@ def test_shares_of_the_weights_give_the_same_gradient(tiny_model_dir: Path, crew
     found = crew.run(2, find_all, tiny_model_dir, grid)
     for number, case in enumerate(grid):
         _check(case, [per_rank[number] for per_rank in found], 2)
+
+
+def trains_and_counts(path: Path) -> tuple[int, int]:
+    """In one of the processes: numbers exchanged by DDP in a whole run, and numbers trained."""
+    counted: list[_Counted] = []
+    real = sharding.distribute
+
+    def distribute(*arguments: Any, **options: Any) -> sharding.Trained:
+        trained = real(*arguments, **options)
+        counted.append(_Counted(trained))
+        return trained
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sharding, "distribute", distribute)
+        out = run_training(TrainConfig.load(path))
+    return sum(counted[0].sizes), json.loads((out / "run.json").read_text())["model"]["num_trained"]
+
+
+@pytest.mark.parametrize("micro_batch", [2, 4])
+def test_a_run_exchanges_each_gradient_once_a_step(micro_batch: int, write_config: Callable[..., Path], crew) -> None:
+    # 3 steps of 8 pairs, cut in two processes into 2 or 1 micro-batches each; losses and figures are exchanged besides.
+    path = write_config(loss="sigmoid", samples=24, micro_batch=micro_batch, preflight=False)
+    for exchanged, trained in crew.run(2, trains_and_counts, path):
+        assert exchanged == 3 * trained
 
 
 @pytest.mark.parametrize("kind", ["clip", "siglip2", "xlm_roberta"])
@@ -321,7 +347,10 @@ def _batch() -> tuple[Tensor, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (BATCH, 3, 32, 32), generator=generator, dtype=torch.uint8)
     tokens = torch.randint(4, 60, (BATCH, 24), generator=generator)
-    return images, tokens, torch.arange(BATCH * 11).reshape(BATCH, 11)
+    groups = torch.arange(BATCH * 11).reshape(BATCH, 11)
+    groups[13, 1] = groups[2, 1]  # one caption twice, in two processes: right for both pictures
+    groups[9, 0] = groups[6, 0]  # one picture twice
+    return images, tokens, groups
 
 
 def _parts(count: int) -> list[MicroBatch]:

@@ -21,14 +21,14 @@ from train.loop import run_training
 from train.pictures import PictureReader
 from train.pool import Pool, open_pool
 
-BATCH, STEPS = 12, 6
+BATCH, STEPS = 12, 5
 
 
 @pytest.fixture(scope="module", params=[1, 10], ids=["one shard", "ten shards"])
 def pool(request: pytest.FixtureRequest, write_shards: Callable[..., Path], tmp_path_factory) -> Pool:
-    """24 records, of which each is seen three times, in one shard or in ten."""
+    """30 records, of which each is seen twice, in one shard or in ten."""
     root = tmp_path_factory.mktemp("stream") / "shards"
-    write_shards(root, num_records=40, max_per_shard=1000 if request.param == 1 else 3)
+    write_shards(root, num_records=50, max_per_shard=1000 if request.param == 1 else 3)
     config = {
         "verb": "train",
         "out": "nowhere",
@@ -41,7 +41,7 @@ def pool(request: pytest.FixtureRequest, write_shards: Callable[..., Path], tmp_
         "window_shards": 2,
     }
     opened = open_pool(TrainConfig.validate_data(config, where="test"))
-    assert len(opened.sets[0].paths) == {1: 1, 10: 8}[request.param]
+    assert len(opened.sets[0].paths) == request.param
     return opened
 
 
@@ -76,12 +76,13 @@ def test_the_stream_does_not_depend_on_processes_and_workers(pool: Pool, tiny_mo
     alone = _read(pool, model, world=1, workers=0)
     assert len(alone) == STEPS
     keys = [key for batch in alone for key in batch[:BATCH]]
-    assert len(keys) == 3 * len(set(keys)) == 3 * 24  # each sample once in each of three epochs
+    for epoch in (keys[:30], keys[30:]):  # the third batch has samples of both
+        assert len(set(epoch)) == len(epoch) == 30
     for world, workers in itertools.product((1, 2, 4), (0, 1, 3)):
         assert _read(pool, model, world=world, workers=workers) == alone, (world, workers)
 
 
-@pytest.mark.parametrize(("world", "first_step"), [(1, 1), (2, 3), (4, 5)])
+@pytest.mark.parametrize(("world", "first_step"), [(1, 1), (2, 3), (4, 4)])
 def test_the_stream_goes_on_anywhere(pool: Pool, world: int, first_step: int, tiny_model_dir: Path) -> None:
     model = models.load(str(tiny_model_dir))
     alone = _read(pool, model, world=1, workers=0)
