@@ -15,6 +15,8 @@ from .data import Pictures
 _BINS_PER_CHANNEL = 8
 _THUMBNAIL_SIDE = 6
 _WORK_SIDE = 64
+# Descriptors that are kept say how they were made.
+DESCRIBED_BY = f"{_BINS_PER_CHANNEL} bins, {_THUMBNAIL_SIDE} x {_THUMBNAIL_SIDE}, from {_WORK_SIDE} px"
 
 
 def colour_and_shape(pictures: Pictures, positions: Sequence[int]) -> np.ndarray:

@@ -23,6 +23,7 @@ from .contamination_clean import clean_rows
 from .contamination_embedding import EmbeddingSearch
 from .contestants import Contestant
 from .data import EvalData
+from .kept import KeptBenchmarks
 from .results import Context, Evaluated, ResultRow
 from .selective_run import measure_task
 from .tasks.base import Embedder, Scores, Task
@@ -37,6 +38,7 @@ class Beside:
     config: EvalConfig
     data: EvalData
     contestants: Sequence[Contestant]
+    kept: KeptBenchmarks
     clean: list[ResultRow] = field(default_factory=list)
     _trust: list[dict[str, Any]] = field(default_factory=list)
     _leaks: dict[str, Leaks] = field(default_factory=dict)
@@ -46,7 +48,7 @@ class Beside:
     def benchmark(self, name: str, ready: Prepared) -> None:
         """Compare a benchmark's pictures with the training pictures that are known, and look at its captions."""
         self._look_at_captions(name, ready)
-        leaks = self._find(ready)
+        leaks, train_sets = self._find(name, ready)
         self._leaks[name] = leaks
         works = {leak.work for leak in leaks.leaks}
         by: dict[str, set[str]] = {how: set() for how in leaks.compared}
@@ -61,7 +63,7 @@ class Beside:
                 "seen_works": len(works),
                 "by": {how: len(keys) for how, keys in by.items()},
                 "train_pictures": leaks.num_train,
-                "train_sets": [each.name for each in self._training],
+                "train_sets": train_sets,
                 "notes": list(leaks.notes),
                 "leaks": [asdict(leak) for leak in leaks.leaks],
             }
@@ -123,7 +125,14 @@ class Beside:
             return None
         return EmbeddingSearch(check.model, min_cosine=check.min_cosine, seed=self.config.seed)
 
-    def _find(self, ready: Prepared) -> Leaks:
+    def _find(self, name: str, ready: Prepared) -> tuple[Leaks, list[str]]:
+        if self.config.from_cache:
+            return self.kept.leaks(name, ready.pictures)
+        found, names = self._look(ready), [each.name for each in self._training]
+        self.kept.keep_leaks(name, ready.pictures, found, names)
+        return found, names
+
+    def _look(self, ready: Prepared) -> Leaks:
         check = self.config.contamination
         found = find_leaks(ready.pictures, self._training, self.data, by=check.by, max_distance=check.max_distance)
         if self._search is None or not self._training:

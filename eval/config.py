@@ -65,6 +65,8 @@ class EvalConfig(Config):
     ``test`` is the paired test: ``permutation`` and ``mcnemar`` where they are defined, else the bootstrap.
     ``slices`` are the fields by which figures are sliced. ``thumbs`` bounds the pictures for the report.
     ``contested_terms`` are lists of words to flag, beside our own (columns as in ``eval/contested_terms.csv``).
+    ``cache`` is the folder of the embeddings (``OUT/cache``); ``from_cache`` reads nothing else of a benchmark, so that
+    somebody else's cache gives the same tables without the pictures.
     """
 
     verb: Literal["eval"]
@@ -83,6 +85,13 @@ class EvalConfig(Config):
     thumbs: int = Field(default=3000, ge=0)
     contamination: ContaminationConfig = ContaminationConfig()
     contested_terms: list[Path] = []
+    cache: Path | None = None
+    from_cache: bool = False
+
+    @property
+    def cache_folder(self) -> Path:
+        """Where embeddings are kept."""
+        return self.cache or self.out / "cache"
 
     @model_validator(mode="after")
     def _distinct_names(self) -> "EvalConfig":

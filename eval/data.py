@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-from iconoclip.errors import EvaluationError
+from iconoclip.errors import EvaluationError, ShardError
 from iconoclip.files import sha256_json
 from iconoclip.records import Record, fold_of
 from iconoclip.shards import Manifest, ShardSet, ledger_name, open_shards
@@ -96,7 +97,8 @@ class EvalData:
         self.has_shards = root is not None
         self.root = root or Path()
         self.manifest = Manifest.read(root) if root else Manifest((), "", {}, "")
-        self._opened: dict[str, tuple[ShardSet, list[Record]]] = {}
+        self._opened: dict[str, ShardSet] = {}
+        self._records: dict[str, list[Record]] = {}
         self._not_passed_on: set[str] = set()
 
     @cached_property
@@ -119,8 +121,17 @@ class EvalData:
         return fold_of(record.work_group, folds=self.num_folds, salt=str(self.manifest.holdout["salt"]))
 
     def records(self, split: str) -> list[Record]:
-        """All records of a split, in the order of its shards."""
-        return self._open(split)[1]
+        """All records of a split, in the order of its shards; from the ledger, the shards need not be there."""
+        if split not in self._records:
+            path = self.root / "ledger" / ledger_name(split)
+            try:
+                rows = pq.read_table(path).to_pylist()
+            except (OSError, pa.ArrowException) as error:
+                reason = " ".join(str(error).split())
+                raise ShardError(f"{path}: cannot be read ({reason}); copy it again or run prep again") from None
+            self._records[split] = [Record.from_dict(row) for row in rows]
+            self._not_passed_on |= {row["key"] for row in rows if row.get("redistribute") == "no"}
+        return self._records[split]
 
     @cached_property
     def train_works(self) -> frozenset[str]:
@@ -189,7 +200,7 @@ class EvalData:
         chosen = list(chosen)
         for split in dict.fromkeys(split for split, _ in chosen):
             wanted = {source for at, source in chosen if at == split}
-            shard_set, records = self._open(split)
+            shard_set, records = self._open(split), self.records(split)
             shards |= {shard.sha256 for shard in self.manifest.shards if shard.split == split}
             for place, record in enumerate(records):
                 if record.source in wanted:
@@ -223,12 +234,9 @@ class EvalData:
     def _train_records(self) -> list[Record]:
         return self.records("train") if "train" in self.splits else []
 
-    def _open(self, split: str) -> tuple[ShardSet, list[Record]]:
+    def _open(self, split: str) -> ShardSet:
         if split not in self._opened:
-            shard_set = open_shards(self.root, split)
-            rows = pq.read_table(self.root / "ledger" / ledger_name(split)).to_pylist()
-            self._opened[split] = shard_set, [Record.from_dict(row) for row in rows]
-            self._not_passed_on |= {row["key"] for row in rows if row.get("redistribute") == "no"}
+            self._opened[split] = open_shards(self.root, split)
         return self._opened[split]
 
     def _listed(self) -> str:

@@ -1,19 +1,20 @@
 """Run an evaluation: models x benchmarks x tasks, from the embedding cache to results, samples and report.
 
 ``run_evaluation(EvalConfig.load(path))`` returns the table for the terminal. Everything is checked before anything is
-encoded; the same command again goes on from the cache.
+encoded; the same command again goes on from the cache. Several processes share the encoding (:mod:`eval.share`); the
+one that finds it complete makes the tables.
 """
 
 import importlib
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from iconoclip.errors import EvaluationError, IconoclipError
+from iconoclip.errors import EvaluationError, InUseError
 from iconoclip.files import sha256_json, write_text
 from iconoclip.provenance import describe_run, lock_folder, software, utc_now, write_run
 
@@ -23,12 +24,15 @@ from .cache import CachedEmbeddings
 from .config import EvalConfig
 from .contestants import Contestant, open_contestant
 from .data import EvalData
+from .embedding import Embedders
+from .kept import KeptBenchmarks
 from .overall import overall_rows
 from .prompts import Coverage, count_cut, cover_prompts
 from .results import BASELINE, Context, Evaluated, evaluate_task, prompt_spreads
 from .samples import write_samples, write_thumbs
+from .share import Share, read_share
 from .summary import summarise
-from .tasks.base import Need, Scores, Task
+from .tasks.base import Scores, Task
 
 _log = logging.getLogger(__name__)
 
@@ -36,59 +40,94 @@ _log = logging.getLogger(__name__)
 _ABOUT = ("title", "description", "licence", "citation")
 
 
-def run_evaluation(config: EvalConfig) -> str:
+def run_evaluation(config: EvalConfig, share: Share | None = None) -> str:
     """Evaluate all models on all benchmarks and write ``config.out``; return a short table.
+
+    One of several processes encodes its ``share`` (that of the environment) and says how much is still missing,
+    unless nothing is.
 
     Raises:
         EvaluationError: a benchmark or a model cannot be used; all of them are named at once.
     """
     started = time.monotonic()
-    data = EvalData(config.shards)
+    share = share or read_share()
+    data, kept = EvalData(config.shards), KeptBenchmarks(config)
     contestants = [open_contestant(model, seed=config.seed) for model in config.models]
-    prepared = _prepare(config.benchmarks, data)
-    with lock_folder(config.out):
-        run = describe_run(
-            config,
-            models=[contestant.facts() for contestant in contestants],
-            shards_config_sha256=data.manifest.config_sha256,
-        )
-        write_run(config.out, run)
-        evaluated, sheets, kept = Evaluated(), [], set[Path]()
-        beside = Beside(config, data, contestants)
-        for benchmark, ready in prepared:
-            sheet = _run_benchmark(config, data, benchmark, ready, contestants, evaluated, kept, beside)
-            sheets.append(sheet)
-        _remove_old_samples(config.out / "samples", kept)
-        beside.write(config.out)
-        compared = evaluated.corrected()
-        _write_rows(config.out / "comparisons.jsonl", [asdict(row) for row in compared])
-        overall = overall_rows(
-            evaluated.headlines, models=[contestant.label for contestant in contestants], sheets=sheets,
-            comparisons=compared, resamples=config.resamples, seed=config.seed,
-        )  # fmt: skip
-        _write_rows(config.out / "overall.jsonl", overall)
-        _write_rows(config.out / "notes.jsonl", [asdict(note) for note in evaluated.notes])
-        thumbs, hidden = write_thumbs(
-            config.out / "thumbs.parquet", [ready.pictures for _, ready in prepared], limit=config.thumbs
-        )
-        _write_rows(config.out / "results.jsonl", [asdict(row) for row in (*evaluated.results, *beside.clean)])
-        took = round(time.monotonic() - started, 1)
-        facts = {"benchmarks": sheets, "wall_s": took, "thumbs": thumbs, "thumbs_left_out": hidden}
-        facts["primary"] = [list(key) for key in evaluated.primary]
-        write_run(config.out, run | facts | {"finished": utc_now()})
-        report = _report(config.out)
+    prepared = _prepare(config, data, kept)
+    embedders = Embedders(config, contestants, prepared, share)
+    if share.count > 1:
+        embedders.encode(share)
+        missing = embedders.missing()
+        if any(missing):
+            return (
+                f"process {share.index + 1} of {share.count} is done; {sum(missing):,} of {len(missing):,} parts are "
+                "missing: the process that writes the last one makes the tables, else the same command again"
+            )
+    try:
+        with lock_folder(config.out):
+            _make_tables(config, data, kept, contestants, prepared, embedders, started)
+            report = _report(config.out)
+    except InUseError:
+        if share.count > 1:
+            return f"{config.out}: another process is making the tables"
+        raise
     return summarise(config.out, report=report)
 
 
-def _prepare(benchmarks: Sequence[Benchmark], data: EvalData) -> list[tuple[Benchmark, Prepared]]:
+def _make_tables(
+    config: EvalConfig,
+    data: EvalData,
+    kept: KeptBenchmarks,
+    contestants: Sequence[Contestant],
+    prepared: Sequence[tuple[Benchmark, Prepared]],
+    embedders: Embedders,
+    started: float,
+) -> None:
+    """Encode what is still missing, score, and write all but the report."""
+    run = describe_run(
+        config,
+        models=[contestant.facts() for contestant in contestants],
+        shards_config_sha256=data.manifest.config_sha256,
+    )
+    write_run(config.out, run)
+    embedders.encode(Share())
+    evaluated, sheets, samples = Evaluated(), [], set[Path]()
+    beside = Beside(config, data, contestants, kept)
+    for benchmark, ready in prepared:
+        mine = embedders.load(benchmark.shown_name)
+        sheets.append(_run_benchmark(config, data, benchmark, ready, contestants, mine, evaluated, samples, beside))
+        kept.keep(benchmark, ready)
+    _remove_old_samples(config.out / "samples", samples)
+    beside.write(config.out)
+    compared = evaluated.corrected()
+    _write_rows(config.out / "comparisons.jsonl", [asdict(row) for row in compared])
+    overall = overall_rows(
+        evaluated.headlines, models=[contestant.label for contestant in contestants], sheets=sheets,
+        comparisons=compared, resamples=config.resamples, seed=config.seed,
+    )  # fmt: skip
+    _write_rows(config.out / "overall.jsonl", overall)
+    _write_rows(config.out / "notes.jsonl", [asdict(note) for note in evaluated.notes])
+    shown = [] if config.from_cache else [ready.pictures for _, ready in prepared]
+    thumbs, hidden = write_thumbs(config.out / "thumbs.parquet", shown, limit=config.thumbs)
+    _write_rows(config.out / "results.jsonl", [asdict(row) for row in (*evaluated.results, *beside.clean)])
+    took = round(time.monotonic() - started, 1)
+    facts = {"benchmarks": sheets, "wall_s": took, "thumbs": thumbs, "thumbs_left_out": hidden}
+    facts["primary"] = [list(key) for key in evaluated.primary]
+    write_run(config.out, run | facts | {"finished": utc_now()})
+
+
+def _prepare(config: EvalConfig, data: EvalData, kept: KeptBenchmarks) -> list[tuple[Benchmark, Prepared]]:
     ready, problems = [], []
-    for benchmark in benchmarks:
+    for benchmark in config.benchmarks:
         try:
-            ready.append((benchmark, benchmark.prepare(data)))
+            ready.append((benchmark, kept.open(benchmark) if config.from_cache else benchmark.prepare(data)))
         except EvaluationError as error:
             problems.append(f"{benchmark.shown_name}: {error}")
     if problems:
-        raise EvaluationError("\n  ".join([f"{len(problems)} of {len(benchmarks)} benchmarks cannot run:", *problems]))
+        total = len(config.benchmarks)
+        raise EvaluationError("\n  ".join([f"{len(problems)} of {total} benchmarks cannot run:", *problems]))
+    for benchmark, prepared in ready:
+        kept.recall_descriptors(benchmark, prepared.pictures)
     return ready
 
 
@@ -98,22 +137,22 @@ def _run_benchmark(
     benchmark: Benchmark,
     ready: Prepared,
     contestants: Sequence[Contestant],
+    embedders: Mapping[str, CachedEmbeddings],
     evaluated: Evaluated,
-    kept: set[Path],
+    samples: set[Path],
     beside: Beside,
 ) -> dict[str, Any]:
     """Run the tasks of one benchmark for all models; return its data sheet for ``run.json``."""
     name = benchmark.shown_name
     _log.info("%s: %s pictures, %d tasks", name, f"{len(ready.pictures):,}", len(ready.tasks))
     folds: list[int | None] = [*sorted({f for f in ready.pictures.folds if f is not None})]
-    embedders, weights, refused = {}, dict[str, str | None](), dict[str, str]()
+    weights, refused = dict[str, str | None](), dict[str, str]()
     cut, spreads = dict[str, dict[str, dict[str, Any]]](), dict[str, dict[str, Any]]()
     for contestant in contestants:
         why = ready.refuses.get(contestant.history, "")
         why = why or next((w for fold in folds if (w := contestant.why_not_fold(fold, data))), "")
         if why:
             refused[contestant.label] = why
-        embedders[contestant.label] = _embed(config, contestant, name, ready)
         cut[contestant.label] = _count_cut(contestant, (folds or [None])[-1], ready.tasks)
         weights[contestant.label] = contestant.weights_sha256(folds or [None])
     coverages = {}
@@ -128,7 +167,7 @@ def _run_benchmark(
             scores[contestant.label] = task.score(embedders[contestant.label])
             path = config.out / "samples" / f"{contestant.slug}--{name}--{task.name}.parquet"
             write_samples(path, scores[contestant.label].rows)
-            kept.add(path)
+            samples.add(path)
         scores |= {f"{BASELINE}{kind}": found for kind, found in task.baselines().items()}
         context = Context(
             benchmark=name,
@@ -148,28 +187,6 @@ def _run_benchmark(
         spreads[task.name] = prompt_spreads(scores, context, evaluated)
         beside.task(name, ready, task, scores, context, evaluated, embedders, why_not)
     return _sheet(benchmark, ready, coverages, cut, spreads)
-
-
-def _embed(config: EvalConfig, contestant: Contestant, name: str, ready: Prepared) -> CachedEmbeddings:
-    import torch
-
-    from iconoclip.models import best_device
-
-    device = best_device() if config.device == "auto" else torch.device(config.device)
-    embedder = CachedEmbeddings(
-        contestant,
-        ready.pictures,
-        root=config.out / "cache",
-        benchmark=name,
-        batch_size=config.batch_size,
-        device=device,
-    )
-    needs: list[Need] = [need for task in ready.tasks for need in task.needs()]
-    try:
-        embedder.fill(needs)
-    except IconoclipError as error:
-        raise EvaluationError(f"{name}, {contestant.label}: {error}") from None
-    return embedder
 
 
 def _count_cut(contestant: Contestant, fold: int | None, tasks: Sequence[Task]) -> dict[str, dict[str, Any]]:

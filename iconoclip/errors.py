@@ -23,3 +23,7 @@ class ModelError(IconoclipError):
 
 class EvaluationError(IconoclipError):
     """A benchmark that cannot be run on the data and models it was given."""
+
+
+class InUseError(IconoclipError):
+    """A folder that another run is writing in."""

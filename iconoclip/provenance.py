@@ -13,7 +13,7 @@ from typing import Any
 
 from . import __version__
 from .config import Config
-from .errors import IconoclipError
+from .errors import IconoclipError, InUseError
 from .files import make_folder, sha256_json, write_json
 
 _PACKAGES = (
@@ -77,7 +77,8 @@ def lock_folder(out: Path) -> Iterator[None]:
     """Hold ``out`` for this process; a second run in the same folder is an error, not a mixture.
 
     Raises:
-        IconoclipError: another process is writing there.
+        InUseError: another process is writing there.
+        IconoclipError: the folder cannot be written.
     """
     make_folder(out)
     try:
@@ -88,5 +89,5 @@ def lock_folder(out: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise IconoclipError(f"{out}: another run is writing there; wait for it or give another `out`") from None
+            raise InUseError(f"{out}: another run is writing there; wait for it or give another `out`") from None
         yield

@@ -14,6 +14,8 @@ from iconoclip.errors import EvaluationError
 from .base import Benchmark, Prepared
 
 if TYPE_CHECKING:
+    from iconoclip.records import Record
+
     from ..data import EvalData, Pictures
 
 
@@ -79,7 +81,7 @@ class ShardRetrieval(Benchmark):
             primary=f"text_to_image/{self.primary}",
             average_strata=self.gallery == "collection",
             group_baselines={"collection_only": sources} if self.gallery == "pool" and len(set(sources)) > 1 else {},
-            novelty=(lambda p: _novelty(data, pictures, p)) if self.novelty else None,
+            novelty=tuple(_novelty(data, record) for record in pictures.records) if self.novelty else (),
         )
         return Prepared(pictures, (task,))
 
@@ -94,5 +96,5 @@ def _take(pictures: "Pictures", positions: list[int], limit: int, seed: int) -> 
     return choose_pictures(pictures, positions)
 
 
-def _novelty(data: "EvalData", pictures: "Pictures", position: int) -> str:
-    return "new_page" if data.is_known_work(pictures.records[position]) else "new_work"
+def _novelty(data: "EvalData", record: "Record") -> str:
+    return "new_page" if data.is_known_work(record) else "new_work"

@@ -1,6 +1,6 @@
 """Pictures and texts that are ranked against each other, and the queries that follow from them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -41,9 +41,7 @@ class Side:
     positives: list[np.ndarray]
 
 
-def text_queries(
-    gallery: Gallery, pictures: Pictures, positives: Positives, novelty: Callable[[int], str] | None
-) -> Side:
+def text_queries(gallery: Gallery, pictures: Pictures, positives: Positives, novelty: Sequence[str] = ()) -> Side:
     """Each distinct text asks for the pictures that bear it, or for all pictures of their works."""
     works = [pictures.works[position] for position in gallery.positions]
     component = _components(works, gallery.owners)
@@ -59,17 +57,15 @@ def text_queries(
         works=[component[works[owners[0]]] for owners in gallery.owners],
         positions=first,
         languages=list(gallery.languages),
-        novelty=[novelty(position) if novelty else "" for position in first],
+        novelty=[novelty[position] if novelty else "" for position in first],
         positives=right,
     )
 
 
-def image_queries(
-    gallery: Gallery, pictures: Pictures, positives: Positives, novelty: Callable[[int], str] | None
-) -> Side:
+def image_queries(gallery: Gallery, pictures: Pictures, positives: Positives, novelty: Sequence[str] = ()) -> Side:
     """Each picture asks for the texts of which it is a right answer; a picture without one is no query."""
     texts_of: dict[int, list[int]] = {}
-    for text, owners in enumerate(text_queries(gallery, pictures, positives, None).positives):
+    for text, owners in enumerate(text_queries(gallery, pictures, positives).positives):
         for owner in owners:
             texts_of.setdefault(int(owner), []).append(text)
     works = [pictures.works[position] for position in gallery.positions]
@@ -79,7 +75,7 @@ def image_queries(
         works=[component[work] for work in works],
         positions=list(gallery.positions),
         languages=[_shared({gallery.languages[text] for text in texts}) for texts in right],
-        novelty=[novelty(position) if novelty else "" for position in gallery.positions],
+        novelty=[novelty[position] if novelty else "" for position in gallery.positions],
         positives=right,
     )
 

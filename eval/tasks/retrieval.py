@@ -26,8 +26,8 @@ Direction = Literal["text_to_image", "image_to_text"]
 class Retrieval:
     """Retrieval over galleries; see the module.
 
-    ``novelty`` says of a picture whether it is a ``new_page`` or a ``new_work``. ``average_strata`` makes the figures
-    means over strata; strata that are too small to be scored are left out of them and printed by their count.
+    ``novelty`` says of each picture of the benchmark whether it is a ``new_page`` or a ``new_work``. ``average_strata``
+    makes the figures means over strata; strata that are too small to be scored are left out and printed by their count.
     ``group_baselines`` gives, by name, a group of each picture: what a model reaches that knows nothing else.
     ``paired_languages`` (a, b) adds the difference a less b on the pictures that have a caption in both.
     """
@@ -40,7 +40,7 @@ class Retrieval:
     primary: str = "text_to_image/hit_rate@1"
     average_strata: bool = False
     group_baselines: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    novelty: Callable[[int], str] | None = None
+    novelty: tuple[str, ...] = ()
     paired_languages: tuple[str, str] | None = None
     directions: tuple[Direction, ...] = ("text_to_image", "image_to_text")
     zero_shot_prompts: dict[str, tuple[str, ...]] = field(default_factory=dict)
