@@ -17,7 +17,7 @@ from iconoclip.notebook import PictureSheet
 from iconoclip.provenance import utc_now
 
 from .data import Pictures, words_of
-from .report_data import Results
+from .report_data import Results, higher_is_better
 from .results import Context, Evaluated, evaluate_task
 from .tasks.base import Measure, Queries, Scores, masks
 
@@ -103,6 +103,28 @@ def _pairs(evaluated: Evaluated, names: Sequence[str]) -> list[Row]:
                     "difference": pair and pair.delta, "low": pair and pair.ci_low, "high": pair and pair.ci_high,
                     "p": pair and pair.p, "detectable": b.mdd, "n": b.n, "works": b.n_clusters,
                     "note": notes.get(slice_, ""),
+                }
+            )  # fmt: skip
+    return table
+
+
+def got_worse(results: Results, a: str, b: str) -> list[Row]:
+    """Questions and parts of them in which ``b`` is worse than ``a``: the whole interval of the primary figure.
+
+    Rows ``benchmark, task, part, figure, difference, low, high, n``, in the order of the file; not corrected for their
+    number: some will be there by chance.
+    """
+    primary = {(question.benchmark, question.task): question.primary for question in results.questions}
+    table = []
+    for each in results.comparisons:
+        is_asked = (each.model_a, each.model_b) == (a, b) and primary.get((each.benchmark, each.task)) == each.metric
+        if not is_asked or each.ci_low is None or each.ci_high is None:
+            continue
+        if each.ci_high < 0 if higher_is_better(each.metric) else each.ci_low > 0:
+            table.append(
+                {
+                    "benchmark": each.benchmark, "task": each.task, "part": each.slice, "figure": each.metric,
+                    "difference": each.delta, "low": each.ci_low, "high": each.ci_high, "n": each.n,
                 }
             )  # fmt: skip
     return table

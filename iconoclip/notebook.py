@@ -15,12 +15,12 @@ from .errors import IconoclipError
 
 SIDE_PX = 192
 _PREFIX = "NOTEBOOK_"
-_CARD = "margin:0;width:9.5rem;font:.8rem/1.4 sans-serif"
+_CARD = "margin:0;width:9rem;font:.8rem/1.4 sans-serif"
 _FRAME = (
-    "display:flex;align-items:center;justify-content:center;height:9.5rem;padding:3px;box-sizing:border-box;"
+    "display:flex;align-items:center;justify-content:center;height:9rem;padding:3px;box-sizing:border-box;"
     "text-align:center;background:rgba(128,128,128,.14)"
 )
-_SHEET = "display:flex;flex-wrap:wrap;gap:1rem;align-items:flex-start;margin:.4rem 0 1rem"
+_SHEET = "display:flex;flex-wrap:wrap;gap:.8rem;align-items:flex-start;margin:.4rem 0 1rem"
 
 
 def enter_project() -> Path:

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from eval.explore_results import compare_rows, show_answer, text_queries
+from eval.explore_results import compare_rows, got_worse, show_answer, text_queries
 from eval.report_reading import read_results
 from eval.statistics import detectable_difference
 from iconoclip.notebook import enter_project, setting
@@ -63,8 +63,8 @@ intervals(
 
 # %% [markdown]
 # `p` says how often chance alone would show at least this much if the models were equal. Who asks twenty questions
-# finds one with p below 5 % by chance, so `p after Holm` counts all headline questions together. Judge by that one.
-# `detectable` is the smallest true difference that would have been seen in 80 of 100 such comparisons.
+# finds, on average, one with p below 5 % by chance, so `p after Holm` counts all headline questions together. Judge
+# by that one. `detectable` is the smallest true difference that would have been seen in 80 of 100 such comparisons.
 
 # %%
 table = []
@@ -74,7 +74,6 @@ for question, found in comparisons:
         {
             "benchmark": question.benchmark,
             "task": question.task,
-            "figure": question.primary,
             "difference": found.delta,
             "low": found.ci_low,
             "high": found.ci_high,
@@ -83,6 +82,7 @@ for question, found in comparisons:
             "detectable": score.mdd if score else None,
             "questions asked": found.n,
             "works": score.n_clusters if score else None,
+            "figure": question.primary,
         }
     )
 pd.DataFrame(table).style.format(precision=3)
@@ -95,13 +95,9 @@ pd.DataFrame(table).style.format(precision=3)
 # be expected.
 
 # %%
-worse = [
-    {"benchmark": c.benchmark, "task": c.task, "part": c.slice, "figure": c.metric, "low": c.ci_low, "high": c.ci_high}
-    for c in results.comparisons
-    if (c.model_a, c.model_b) == (A, B) and c.ci_high is not None and c.ci_high < 0 and not c.metric.endswith("_rank")
-]
+worse = got_worse(results, A, B)
 print(f"{len(worse)} parts got worse")
-pd.DataFrame(worse, columns=["benchmark", "task", "part", "figure", "low", "high"])
+pd.DataFrame(worse, columns=["benchmark", "task", "part", "difference", "low", "high", "n"]).style.format(precision=3)
 
 # %% [markdown]
 # ## One question in detail
@@ -145,7 +141,10 @@ bars(
 # %%
 by_work = compare_rows({A: rows_a, B: rows_b}, metric=SCORED)
 by_query = compare_rows({A: rows_a, B: rows_b}, metric=SCORED, unit="query")
-pd.DataFrame([{"drawn": "works"} | by_work[0], {"drawn": "single questions (too narrow)"} | by_query[0]])
+pd.DataFrame(
+    [{"drawn": "works"} | by_work[0], {"drawn": "single questions (too narrow)"} | by_query[0]],
+    columns=["drawn", "difference", "low", "high", "p", "detectable", "n", "works"],
+).style.format(precision=4)
 
 # %%
 intervals(

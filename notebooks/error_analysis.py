@@ -82,12 +82,13 @@ print(f"{MODEL}, {QUESTION.benchmark} · {QUESTION.task}: {len(rows):,} answers,
 # ## Which parts are worse
 #
 # The figures of the report by language, collection, century and so on, with 95 % intervals. Two parts whose intervals
-# overlap may still differ, and many small parts always hold an odd one. "No score" means: too few pictures to say
-# anything.
+# overlap may still differ, and many small parts always hold an odd one. Parts with fewer than 30 questions or 10
+# works get no score.
 
 # %%
 parts = [results.find(MODEL, QUESTION, QUESTION.primary, name) for name in ["all", *results.slices(QUESTION)]]
-scores = [score for score in parts if score is not None]
+scores = [score for score in parts if score is not None and score.value is not None]
+print(f"{len(parts) - len(scores)} of {len(parts)} parts are too small for a score")
 intervals(
     [Estimate(f"{score.slice} ({score.n})", score.value, score.ci_low, score.ci_high) for score in scores],
     title=f"{MODEL}: {QUESTION.primary}, by part (number of questions)",
@@ -133,8 +134,8 @@ show_answer(results, WORST[2]) if len(WORST) > 2 else "no third text"
 # ## Words that the answer lacks
 #
 # For each word: in how many queries it stood, and how often the first answer's own caption lacked it. `instead` is
-# what most often stood there in its place. A high share points to something the model does not see, or to a word with
-# many synonyms: read some of the examples before you conclude anything.
+# the word that stood there more often than usual. A high share points to something the model does not see, or to a
+# word with many synonyms: read some of the examples before you conclude anything.
 
 # %%
 pictures = open_set(SHARDS)

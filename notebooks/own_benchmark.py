@@ -40,17 +40,18 @@ from iconoclip.records import Record
 
 enter_project()
 MODEL = setting("MODEL", "runs/demo/train")
-SHARDS = Path(setting("SHARDS", "runs/demo/shards"))
 OUT = Path(os.environ.get("NOTEBOOK_OUT", "runs/notebooks"))  # everything that this notebook writes
+PICTURES = os.environ.get("NOTEBOOK_PICTURES", "")  # your folder, such as "scans"; "" makes one of the demo's shields
+SHARDS = "" if PICTURES else setting("SHARDS", "runs/demo/shards")
 
 # %% [markdown]
 # ## A folder with labels
 #
-# Have you got one? Then write `PICTURES = Path("my_folder")` and leave out the next cell. Its subfolders are the
-# classes: `my_folder/lion/0001.jpg`. (A table that names pictures and labels does as well: give its path.)
+# Have you got one? Then write its path as `PICTURES` above. Its subfolders are the classes: `scans/lion/0001.jpg`. A
+# table that names pictures and labels does as well: give the path of the table.
 #
-# Here the folder is made from the demo's test pictures: shields sorted by the colour of their field, as the English
-# blazon begins with it.
+# Without one, a folder is made from the test pictures of `iconoclip demo`: shields sorted by the colour of their
+# field, as the English blazon begins with it.
 
 # %%
 COLOURS = ("Argent", "Azure", "Gules", "Or", "Purpure", "Sable", "Vert")
@@ -63,8 +64,10 @@ def colour_of_field(record: Record) -> str:
     return first if first in COLOURS else ""
 
 
-PICTURES = OUT / "shields_by_colour"
-write_class_folders(open_set(SHARDS, split="test"), colour_of_field, PICTURES, per_class=40)
+if not PICTURES:
+    PICTURES = str(OUT / "shields_by_colour")
+    shields = open_set(Path(SHARDS), split="test")
+    print(write_class_folders(shields, colour_of_field, Path(PICTURES), per_class=40))
 
 # %% [markdown]
 # ## 1. Look: `benchmark new`
@@ -75,7 +78,7 @@ write_class_folders(open_set(SHARDS, split="test"), colour_of_field, PICTURES, p
 # %%
 DRAFT = OUT / "draft.yaml"
 DRAFT.unlink(missing_ok=True)  # of an earlier run of this cell
-print(new_benchmark(PICTURES, out=DRAFT))
+print(new_benchmark(Path(PICTURES), out=DRAFT))
 
 # %%
 print(DRAFT.read_text(encoding="utf-8"))
@@ -89,8 +92,8 @@ print(DRAFT.read_text(encoding="utf-8"))
 # whether the report may show the pictures: leave it `unknown` if you are not sure, and none is shown.
 
 # %%
-file = BenchmarkFile.load(DRAFT)
-texts = {
+# Texts of the classes. For a folder of your own write {"lion": {"en": "a lion", "fr": "un lion"}, ...}.
+TEXTS = {
     "Argent": {"en": "Argent", "fr": "D'argent", "de": "In Silber", "nl": "In zilver"},
     "Azure": {"en": "Azure", "fr": "D'azur", "de": "In Blau", "nl": "In azuur"},
     "Gules": {"en": "Gules", "fr": "De gueules", "de": "In Rot", "nl": "In keel"},
@@ -99,16 +102,21 @@ texts = {
     "Sable": {"en": "Sable", "fr": "De sable", "de": "In Schwarz", "nl": "In sabel"},
     "Vert": {"en": "Vert", "fr": "De sinople", "de": "In Grün", "nl": "In sinopel"},
 }
-if set(file.classes) <= set(texts):  # your own folder has other classes: write texts for them, or keep the draft's
-    changes = {
-        "title": "Colour of the field",
-        "description": "Which of seven colours a shield's field has.",
-        "licence": "CC0 1.0",
-        "citation": "shields drawn by iconoclip",
-        "rights_class": "public_domain",
-        "classes": {name: texts[name] for name in file.classes},
-        "templates": {language: ["{}"] for language in ("en", "fr", "de", "nl")},
-    }
+CHANGES = {
+    "title": "Colour of the field",
+    "description": "Which of seven colours a shield's field has.",
+    "licence": "CC0 1.0",
+    "citation": "shields drawn by iconoclip",
+    "rights_class": "public_domain",
+    "templates": {language: ["{}"] for language in ("en", "fr", "de", "nl")},
+}
+
+file = BenchmarkFile.load(DRAFT)
+without = [name for name in file.classes if name not in TEXTS]
+if without or not file.classes:
+    print(f"The draft stays as it is: TEXTS has nothing for {', '.join(without) or 'captions'}.")
+else:
+    changes = CHANGES | {"classes": {name: TEXTS[name] for name in file.classes}}
     file = BenchmarkFile.validate_data(file.model_dump() | changes, where="this notebook")
 
 BENCHMARK = OUT / "benchmark.yaml"
@@ -155,7 +163,7 @@ print(run_evaluation(config))
 
 # %%
 results = read_results([RESULTS])
-asked = [question for question in results.questions if question.task.startswith("zero_shot")]
+asked = [question for question in results.questions if question.task.startswith(("zero_shot", "retrieval"))]
 estimates, chance = [], None
 for question in asked:
     for model in results.models:
@@ -167,9 +175,11 @@ intervals(estimates, title=f"{file.title}: {asked[0].primary}", reference=chance
 
 # %% [markdown]
 # ### What is taken for what
+#
+# (A benchmark of captions has no classes: of its answers the notebook `error_analysis` shows more.)
 
 # %%
-rows = results.samples("yours", asked[0]) or []
+rows = [row for row in results.samples("yours", asked[0]) or [] if row["y_true"]]
 matrix(*count_confusions(rows), title=f"yours, {asked[0].task}")
 
 # %%
@@ -180,13 +190,14 @@ show_labelled(results, wrong[:12], title=f"{len(wrong)} of {len(rows)} are wrong
 # ### By class
 #
 # How many pictures of each class were found. A class of ten pictures says little: three of ten right may be anything
-# from 7 to 65 %.
+# from 11 to 60 %.
 
 # %%
+counts, classes, _ = count_confusions(rows)
 pd.DataFrame(
     [
-        {"class": name, "pictures": sum(counts), "found": counts[place], "share": f"{counts[place] / sum(counts):.0%}"}
-        for place, (name, counts) in enumerate(zip(count_confusions(rows)[1], count_confusions(rows)[0], strict=True))
+        {"class": name, "pictures": sum(called), "found": called[place], "share": f"{called[place] / sum(called):.0%}"}
+        for place, (name, called) in enumerate(zip(classes, counts, strict=True))
     ]
 )
 

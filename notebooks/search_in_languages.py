@@ -182,13 +182,14 @@ table = pd.DataFrame(compared, columns=["languages", "difference", "low", "high"
 table.style.format(dict.fromkeys(("difference", "low", "high", "detectable"), "{:+.1%}"), na_rep="no score")
 
 # %%
-intervals(
+plot = intervals(
     [Estimate(row["languages"], row["difference"], row["low"], row["high"]) for row in compared],
     title="Right picture first, the same pictures asked for in two languages",
     unit="difference",
     reference=0.0,
     reference_name="no difference",
 )
+plot if compared else f"no picture of {SPLIT} has captions in two languages"
 
 # %% [markdown]
 # ## Ask something yourself

@@ -26,6 +26,7 @@ from eval.explore import (
 from eval.explore_results import (
     compare_rows,
     count_confusions,
+    got_worse,
     missed_words,
     most_confused,
     show_answer,
@@ -34,6 +35,7 @@ from eval.explore_results import (
     text_queries,
     worst,
 )
+from eval.report_data import Comparison, Question
 from eval.report_reading import read_results
 from eval.tasks.base import sample_row
 from iconoclip.errors import EvaluationError
@@ -135,6 +137,25 @@ def test_differences_are_those_of_the_evaluation(small_evaluation):
             score = results.find("other", question, name, row["slice"])
             assert row["value_b"] == pytest.approx(score.value)
             assert row["detectable"] == pytest.approx(score.mdd)
+
+
+def test_what_got_worse_has_its_whole_interval_on_that_side(small_evaluation):
+    results = read_results([small_evaluation / "eval"])
+    rank, share = "text_to_image/median_rank", "accuracy@1"
+    known = Comparison("one", "other", "shields", "retrieval", "all", rank, n=40)
+    other = replace(known, benchmark="colours", task="zero_shot_en", metric=share)
+    made = (
+        replace(known, delta=3.0, ci_low=1.0, ci_high=5.0),  # a higher rank is worse
+        replace(known, delta=-3.0, ci_low=-5.0, ci_high=-1.0, slice="language=fr"),
+        replace(other, delta=-0.2, ci_low=-0.3, ci_high=-0.1),
+        replace(other, delta=-0.2, ci_low=-0.5, ci_high=0.1, slice="source=a"),
+        replace(other, metric="accuracy@5", delta=-0.2, ci_low=-0.3, ci_high=-0.1),
+        replace(other, model_a="other", model_b="one", delta=-0.2, ci_low=-0.3, ci_high=-0.1),
+    )
+    results = replace(results, comparisons=made)
+    results.__dict__["questions"] = (Question("shields", "retrieval", rank), Question("colours", "zero_shot_en", share))
+    found = [(row["benchmark"], row["part"], row["difference"]) for row in got_worse(results, "one", "other")]
+    assert found == [("shields", "all", 3.0), ("colours", "all", -0.2)]
 
 
 def rows_of(ranks, *, language="en", works=None):
