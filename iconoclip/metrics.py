@@ -11,6 +11,8 @@ from functools import lru_cache
 
 import numpy as np
 
+# So many passes over a row of the gallery cost as much as to sort it.
+_FEW_RIGHT = 16
 # Classes with fewer positives are taken many at a time, as one product of matrices of so many columns.
 _FEW_POSITIVES = 120
 _BLOCK_COLUMNS = 512
@@ -32,6 +34,29 @@ def first_positive_ranks(similarity_QG: np.ndarray, positive_QG: np.ndarray) -> 
     wrong_QG = np.where(positive_QG, -np.inf, similarity_QG)
     ranks_Q = 1 + (wrong_QG >= best_Q[:, None]).sum(axis=1)
     return np.where(np.isneginf(best_Q), similarity_QG.shape[1] + 1, ranks_Q)
+
+
+def right_ranks(similarity_G: np.ndarray, columns: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Rank of each right answer of one query, best first; of equal similarities the wrong answers come first.
+
+    Figures of one query follow from these alone: :func:`recall_at_k` is the share of them up to k, and so on.
+
+    Args:
+        similarity_G: [num_gallery], higher is nearer.
+        columns: places of the right answers.
+
+    Returns:
+        int64 [len(columns)], strictly increasing.
+
+    Example: similarity [.9, .8, .8, .7], right are the second and the last: ranks 3 and 4.
+    """
+    own_P = np.sort(similarity_G[np.asarray(columns, dtype=np.int64)])
+    if len(own_P) <= _FEW_RIGHT:
+        as_near_P = np.array([np.count_nonzero(similarity_G >= own) for own in own_P], dtype=np.int64)
+    else:
+        as_near_P = len(similarity_G) - np.searchsorted(np.sort(similarity_G), own_P)
+    wrong_P = as_near_P - (len(own_P) - np.searchsorted(own_P, own_P))
+    return np.arange(1, len(own_P) + 1) + wrong_P[::-1]
 
 
 def hit_rate_at_k(ranks_Q: np.ndarray, k: int) -> float:

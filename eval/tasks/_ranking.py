@@ -1,7 +1,7 @@
 """Rank galleries in chunks, so that no full matrix of queries x gallery is ever held."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,8 @@ from iconoclip import metrics
 from .base import NUM_TOP, round_similarity
 
 _CHUNK_CELLS = 16_000_000
+_FOLDS = 64
+_NONE = np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -43,49 +45,58 @@ def rank_gallery(
 ) -> Ranks:
     """Rank the gallery for each query; ``positives[q]`` are the right columns, ties count against the model."""
     num_gallery = len(gallery_GD)
-    num_positive = np.array([len(columns) for columns in positives], dtype=np.int64)
-    several = bool((num_positive > 1).any())
-    ranks, best, top, top_scores = [], [], [], []
-    recalls: dict[int, list[np.ndarray]] = {k: [] for k in ks}
-    r_precisions, map_at_r = [], []
+    right: list[np.ndarray] = []
+    best, top, top_scores = [], [], []
     at_once = max(1, _CHUNK_CELLS // max(num_gallery, 1))
     for start in range(0, len(query_QD), at_once):
         similarity_qG = round_similarity(query_QD[start : start + at_once] @ gallery_GD.T)
-        positive_qG = np.zeros(similarity_qG.shape, dtype=bool)
-        for row, columns in enumerate(positives[start : start + at_once]):
-            positive_qG[row, columns] = True
-        ranks.append(metrics.first_positive_ranks(similarity_qG, positive_qG))
-        best.append(np.where(positive_qG, similarity_qG, -np.inf).max(axis=1))
-        if several:
-            for k in ks:
-                recalls[k].append(metrics.recall_at_k(similarity_qG, positive_qG, k))
-            r_precisions.append(metrics.r_precisions(similarity_qG, positive_qG))
-            map_at_r.append(metrics.average_precisions_at_r(similarity_qG, positive_qG))
+        for row_G, columns in zip(similarity_qG, positives[start : start + at_once], strict=True):
+            right.append(metrics.right_ranks(row_G, columns))
+            best.append(row_G[columns].max(initial=-np.inf))
         order_qk = nearest(similarity_qG, NUM_TOP)
         top += list(order_qk)
         top_scores += list(np.take_along_axis(similarity_qG, order_qk, axis=1))
-    ranks_Q = np.concatenate(ranks)
+    ranks_Q = np.array([ranks[0] if len(ranks) else num_gallery + 1 for ranks in right], dtype=np.int64)
+    num_positive = np.array([len(ranks) for ranks in right], dtype=np.int64)
+    several = bool((num_positive > 1).any())
     hits = {k: (ranks_Q <= k).astype(np.float64) for k in ks}
     return Ranks(
         ranks=ranks_Q,
         num_wrong=num_gallery - num_positive,
         num_positive=num_positive,
         hits=hits,
-        recalls={k: np.concatenate(recalls[k]) if several else hits[k] for k in ks},
-        r_precisions=np.concatenate(r_precisions) if several else np.full(len(ranks_Q), np.nan),
-        map_at_r=np.concatenate(map_at_r) if several else np.full(len(ranks_Q), np.nan),
-        best=np.concatenate(best),
+        recalls={k: _per_query(right, lambda ranks, k=k: (ranks <= k).mean()) if several else hits[k] for k in ks},
+        r_precisions=_per_query(right if several else [_NONE] * len(right), _r_precision),
+        map_at_r=_per_query(right if several else [_NONE] * len(right), _average_precision_at_r),
+        best=np.array(best, dtype=np.float64),
         top=top,
         top_scores=top_scores,
     )
 
 
+def _per_query(right: Sequence[np.ndarray], figure: Callable[[np.ndarray], float]) -> np.ndarray:
+    """A figure of each query's right ranks, NaN where it has none."""
+    return np.array([figure(ranks) if len(ranks) else np.nan for ranks in right], dtype=np.float64)
+
+
+def _r_precision(ranks: np.ndarray) -> float:
+    return float((ranks <= len(ranks)).mean())
+
+
+def _average_precision_at_r(ranks: np.ndarray) -> float:
+    precisions = np.arange(1, len(ranks) + 1) / ranks
+    return float(precisions[ranks <= len(ranks)].sum() / len(ranks))
+
+
 def nearest(similarity_qG: np.ndarray, count: int) -> np.ndarray:
     """Columns of the ``count`` nearest of each row, best first; of equal ones the earlier."""
-    num_gallery = similarity_qG.shape[1]
-    if num_gallery > 8 * count:
-        # All columns at least as near as the count-th: ties at the border are cut by position, not by chance.
-        border_q = -np.partition(-similarity_qG, count - 1, axis=1)[:, count - 1]
+    num_queries, num_gallery = similarity_qG.shape
+    if num_gallery > 2 * _FOLDS * count:
+        # The nearest of some columns each are so many different columns: the count-th of them is as near as the
+        # count-th of all, or less. Ties at the border are cut by position, not by chance.
+        even = num_gallery - num_gallery % _FOLDS
+        nearest_qF = similarity_qG[:, :even].reshape(num_queries, _FOLDS, -1).max(axis=1)
+        border_q = np.partition(nearest_qF, -count, axis=1)[:, -count]
         rows = []
         for row, border in zip(similarity_qG, border_q, strict=True):
             near = np.flatnonzero(row >= border)
