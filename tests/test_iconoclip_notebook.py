@@ -1,11 +1,14 @@
 """Settings of notebooks, sheets of pictures, and plots."""
 
+import importlib.util
 import os
+import sys
 from pathlib import Path
 
 import pytest
 from matplotlib.figure import Figure
 
+from iconoclip import plots
 from iconoclip.contact_sheet import Card
 from iconoclip.errors import IconoclipError
 from iconoclip.notebook import PictureSheet, enter_project, setting
@@ -101,3 +104,12 @@ def test_a_matrix_counts_and_shades_by_row():
     plot = matrix([[3, 1], [0, 2]], ["lion", "ship"], ["lion", "ship"])
     assert [text.get_text() for text in plot.axes[0].texts] == ["3", "1", "0", "2"]
     assert plot.axes[0].images[0].get_array().tolist() == [[0.75, 0.25], [0.0, 1.0]]  # type: ignore[union-attr]
+
+
+def test_plots_without_matplotlib_say_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.axes", None)
+    spec = importlib.util.spec_from_file_location("iconoclip.plots_again", plots.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    with pytest.raises(IconoclipError, match=r"matplotlib is not there; pip install 'iconoclip\[notebooks\]'"):
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
