@@ -45,7 +45,8 @@ A, B = results.models[0], results.models[-1]
 # ## Every question at once
 #
 # `B less A`: right of 0 the second model is better, left of it the first. The line is the 95 % interval: where it
-# crosses 0, no difference was shown. That is not the same as "they are equal".
+# crosses 0, no difference was shown. That is not the same as "they are equal". (Of ranks, where less is better, read
+# it the other way round.)
 
 # %%
 comparisons = [

@@ -169,8 +169,8 @@ pd.DataFrame(
 # The table above mixes two things: the language, and which pictures have a caption in it. The next one does not.
 # `difference` is the second language less the first, in hits on the same pictures. The interval says how far the
 # truth may lie from that: if it holds 0, no difference was shown. Works are what chance draws, not pictures, since
-# two views of one work are no two pieces of evidence. A smaller difference than `detectable` would not have been seen
-# anyway.
+# two views of one work are no two pieces of evidence. A true difference smaller than `detectable` would usually be
+# missed with so many pictures.
 
 # %%
 compared: list[dict[str, Any]] = []
@@ -179,7 +179,8 @@ for a, b in combinations(by_language, 2):
         [row] = compare_rows({a: by_language[a], b: by_language[b]}, match=("key",))
         compared.append(row | {"languages": f"{language_name(b)} less {language_name(a)}"})
 table = pd.DataFrame(compared, columns=["languages", "difference", "low", "high", "detectable", "n", "works", "note"])
-table.style.format(dict.fromkeys(("difference", "low", "high", "detectable"), "{:+.1%}"), na_rep="no score")
+signed = dict.fromkeys(("difference", "low", "high"), "{:+.1%}")
+table.style.format(signed | {"detectable": "{:.1%}"}, na_rep="no score")
 
 # %%
 plot = intervals(
