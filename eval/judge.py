@@ -24,8 +24,8 @@ from .judge_agreement import Figure, kappa, precision
 from .judge_pool import DEPTH, Found, Pair, draw_pairs, gather_pairs
 from .judge_sheet import read_sheet, write_sheet
 from .report_data import Results
-from .report_numbers import show_interval, show_value
 from .report_reading import read_results
+from .report_words import open_words
 
 FOLDER = "judge"
 _DEPTHS = (1, DEPTH)
@@ -223,7 +223,7 @@ def _read_key(path: Path) -> Key:
 
 
 def _summary(folder: Path, facts: dict[str, Any]) -> str:
-    lines = []
+    words, lines = open_words(), []
     for name, counts in facts["counts"].items():
         lines.append(f"{name}: " + ", ".join(f"{value} {count}" for value, count in counts.items()))
     if "kappa" in facts:
@@ -233,8 +233,8 @@ def _summary(folder: Path, facts: dict[str, Any]) -> str:
     lines.append("Share of answers that are right, 95 % intervals resample works; n/w is pairs/works:")
     for row in facts["precision"]:
         figure = Figure(**{name: row[name] for name in Figure.__dataclass_fields__})
-        shown = show_value("share", figure.value)
-        shown += f" [{show_interval('share', figure.ci_low, figure.ci_high)}]" if figure.value is not None else ""
+        shown = words.value("share", figure.value)
+        shown += f" [{words.interval('share', figure.ci_low, figure.ci_high)}]" if figure.value is not None else ""
         shown += f" ({figure.why_not})" if figure.why_not else ""
         lines.append(f"  {row['metric']:<24} {row['model']:<30} {figure.n}/{figure.n_works}  {shown}")
     made = facts["benchmark"]

@@ -10,7 +10,7 @@ from iconoclip.errors import EvaluationError
 from iconoclip.pages import escape
 
 from .report_data import Results
-from .report_numbers import show_count, show_p, show_value
+from .report_words import Words
 
 _ALPHA = 0.05
 _SHOWN_TERMS = 30
@@ -18,14 +18,14 @@ _SHOWN_FINDINGS = 12
 Row = dict[str, Any]
 
 
-def bias_parts(results: Results) -> list[str]:
+def bias_parts(words: Words, results: Results) -> list[str]:
     """The section on bias from ``bias.jsonl``; empty where no run looked for it."""
     rows = read_bias(results)
     if not rows:
         return []
     terms = [row for row in rows if row["kind"] == "term"]
     tested = [row for row in rows if row["kind"] != "term"]
-    return ["<h2>Words and groups to look at before use</h2>", *_terms(terms), *_groups(tested)]
+    return [f"<h2>{words.html('bias.title')}</h2>", *_terms(words, terms), *_groups(words, tested)]
 
 
 def read_bias(results: Results) -> list[Row]:
@@ -46,86 +46,73 @@ def read_bias(results: Results) -> list[Row]:
     return rows
 
 
-def _terms(rows: Sequence[Row]) -> list[str]:
-    parts = ["<h3>Contested words in captions and prompts</h3>"]
+def _terms(words: Words, rows: Sequence[Row]) -> list[str]:
+    parts = [f"<h3>{words.html('bias.terms')}</h3>"]
     if not rows:
-        return [*parts, pages.paragraph("None of the list’s words was found in the languages that it covers.")]
-    text = (
-        "Words that museums discuss as harmful or contested (English and Dutch, after Words Matter, National Museum of "
-        "World Cultures 2018). A word is no verdict: it may mean something else here, stand in a historical title, or "
-        "be what people call themselves. Nothing was changed or left out because of it."
-    )
-    parts.append(pages.paragraph(text, css="small quiet"))
+        return [*parts, pages.paragraph(words("bias.no_terms"))]
+    parts.append(pages.paragraph(words("bias.terms_about"), css="small quiet"))
     clear, other = ([row for row in rows if row["ambiguous"] is is_ambiguous] for is_ambiguous in (False, True))
-    for title, group in (("", clear), ("words that mostly mean something else", other)):
-        if group:
-            table = _term_table(group)
-            parts.append(f"<details><summary>{title}: {len(group)}</summary>{table}</details>" if title else table)
+    if clear:
+        parts.append(_term_table(words, clear))
+    if other:
+        title = words.html("bias.ambiguous", count=len(other))
+        parts.append(f"<details><summary>{title}</summary>{_term_table(words, other)}</details>")
     return parts
 
 
-def _term_table(rows: Sequence[Row]) -> str:
+def _term_table(words: Words, rows: Sequence[Row]) -> str:
     shown = sorted(rows, key=lambda row: (-row["count"], row["where"], row["term"]))[:_SHOWN_TERMS]
     cells = [
         [
             pages.quoted(row["term"], row["language"]),
-            escape(row["where"]),
-            f"{show_count(row['count'])} of {show_count(row['texts'])}",
+            words.found_html(row["where"]),
+            escape(words("count.of", part=words.count(row["count"]), whole=words.count(row["texts"]))),
             pages.quoted(row["examples"][0]["text"], row["language"]) if row["examples"] else "",
-            pages.link(row["source"], "why"),
+            pages.link(row["source"], words("bias.why")),
         ]
         for row in shown
     ]
-    more = len(rows) - len(shown)
-    rest = pages.paragraph(f"{more} more in bias.jsonl.", css="small quiet") if more > 0 else ""
-    return pages.table(("word", "in", "texts", "for example", ""), cells, numeric=(2,)) + rest
+    head = [words.html(f"head.{name}") for name in ("word", "in", "texts", "example")]
+    return pages.table([*head, ""], cells, numeric=(2,)) + _more(words, len(rows) - len(shown))
 
 
-def _groups(rows: Sequence[Row]) -> list[str]:
+def _groups(words: Words, rows: Sequence[Row]) -> list[str]:
     tested = [row for row in rows if row["statistic"] is not None]
-    parts = ["<h3>Centuries, places and institutions</h3>"]
+    parts = [f"<h3>{words.html('bias.groups')}</h3>"]
     if not tested:
-        text = "No two groups are large enough to be compared (30 queries and 10 works each)."
-        return [*parts, pages.paragraph(text, css="small quiet")]
+        return [*parts, pages.paragraph(words("bias.no_groups"), css="small quiet")]
     found = sorted((row for row in tested if row["p"] < _ALPHA), key=lambda row: (row["p"], -row["statistic"]))
-    text = (
-        f"{len(tested)} comparisons, each against groups permuted among works; about {_ALPHA * len(tested):.0f} would "
-        f"look like a finding by chance alone, {len(found)} do. A gap says that a model serves one group worse, not "
-        "why: groups differ in what they show, too."
-    )
+    by_chance = words.number(_ALPHA * len(tested), 0)
+    text = words("bias.groups_about", tested=words.count(len(tested)), chance=by_chance, found=words.count(len(found)))
     parts.append(pages.paragraph(text, css="small quiet"))
     if found:
-        cells = [_finding(row) for row in found[:_SHOWN_FINDINGS]]
-        head = ("what", "model", "question", "field", "seen", "by chance up to", "p", "groups")
-        parts.append(pages.table(head, cells, numeric=(4, 5, 6)))
-    more = len(found) - _SHOWN_FINDINGS
-    return parts + ([pages.paragraph(f"{more} more in bias.jsonl.", css="small quiet")] if more > 0 else [])
+        cells = [_finding(words, row) for row in found[:_SHOWN_FINDINGS]]
+        names = ("what", "model", "question", "field", "seen", "by_chance", "p", "groups")
+        parts.append(pages.table([words.html(f"head.{name}") for name in names], cells, numeric=(4, 5, 6)))
+    return [*parts, _more(words, len(found) - _SHOWN_FINDINGS)]
 
 
-_WHAT = {
-    "gap": "best less worst group",
-    "exposure": "shown too often or too rarely, up to",
-    "share": "tested and trained pictures differ",
-}
+def _more(words: Words, number: int) -> str:
+    return pages.paragraph(words("bias.more", number=number), css="small quiet") if number > 0 else ""
 
 
-def _finding(row: Row) -> list[str]:
+def _finding(words: Words, row: Row) -> list[str]:
     is_ratio = row["kind"] == "exposure"
-    shown = [f"{math.exp(row[name]):.1f} ×" if is_ratio else show_value("share", row[name]) for name in _FIGURES]
-    groups = [_group(row["kind"], group) for group in row["groups"] if group["value"] is not None]
-    listed = "; ".join(groups)
+    shown = [
+        f"{words.number(math.exp(row[name]))} ×" if is_ratio else words.percent(row[name], 1)
+        for name in ("statistic", "null_95")
+    ]
+    groups = [_group(words, row["kind"], group) for group in row["groups"] if group["value"] is not None]
     question = f"{row['benchmark']} · {row['task']}" if row["task"] else row["benchmark"]
     return [
-        _WHAT[row["kind"]], f"<bdi>{escape(row['model'])}</bdi>", f"<bdi>{escape(question)}</bdi>",
-        escape(row["field"]), *shown, show_p(row["p"]), f"<bdi>{escape(listed)}</bdi>",
+        words.html(f"bias.kind.{row['kind']}"), f"<bdi>{escape(row['model'])}</bdi>", f"<bdi>{escape(question)}</bdi>",
+        escape(words.field(row["field"])), *shown, escape(words.p(row["p"])), f"<bdi>{escape('; '.join(groups))}</bdi>",
     ]  # fmt: skip
 
 
-_FIGURES = ("statistic", "null_95")
-
-
-def _group(kind: str, group: Row) -> str:
-    value = show_value("share", group["value"])
+def _group(words: Words, kind: str, group: Row) -> str:
+    value = words.percent(group["value"], 1)
     if kind == "gap":
-        return f"{group['name']}: {value} ({group['n']})"
-    return f"{group['name']}: {value} for {show_value('share', group['expected'])} ({group['n']})"
+        return words("bias.group", name=group["name"], value=value, n=group["n"])
+    expected = words.percent(group["expected"], 1)
+    return words("bias.group_expected", name=group["name"], value=value, expected=expected, n=group["n"])

@@ -67,6 +67,31 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Overall:
+    """One row of ``overall.jsonl``: the mean over questions of b less a (:mod:`eval.overall`)."""
+
+    group: str
+    a: str
+    way_a: str
+    b: str
+    way_b: str
+    delta: float
+    ci_low: float
+    ci_high: float
+    p: float
+    value_a: float
+    value_b: float
+    questions: tuple[tuple[str, str, str], ...]
+    n: int
+    n_clusters: int
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What is compared with what."""
+        return self.group, self.a, self.way_a, self.b, self.way_b
+
+
+@dataclass(frozen=True)
 class Question:
     """One benchmark and task with the metric that stands for it; ``is_headline`` is False for side questions."""
 
@@ -78,16 +103,20 @@ class Question:
 
 @dataclass(frozen=True)
 class Results:
-    """Everything of one or several results folders; ``clean`` are the scores without what training saw."""
+    """Everything of one or several results folders; ``clean`` are the scores without what training saw.
+
+    ``missing`` are (key of a text, folder, count) of what is not there.
+    """
 
     scores: tuple[Score, ...]
     comparisons: tuple[Comparison, ...]
     runs: tuple[dict[str, Any], ...]
     folders: tuple[Path, ...]
-    missing: tuple[str, ...] = ()
+    missing: tuple[tuple[str, str, int], ...] = ()
     models: tuple[str, ...] = ()
     baselines: tuple[str, ...] = ()
     clean: tuple[Score, ...] = ()
+    overall: tuple[Overall, ...] = ()
     _index: dict[tuple[str, ...], Score] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -100,6 +129,11 @@ class Results:
     def sheets(self) -> dict[str, dict[str, Any]]:
         """Data sheets of the benchmarks by name: title, description, licence, citation, tasks with their prompts."""
         return {str(sheet.get("name")): sheet for run in self.runs for sheet in run.get("benchmarks") or []}
+
+    @cached_property
+    def facts(self) -> dict[str, dict[str, Any]]:
+        """What ``run.json`` says of each model by name: its history, its runs, how it was trained."""
+        return {str(model.get("label")): model for run in self.runs for model in run.get("models") or []}
 
     @property
     def reference(self) -> str:
@@ -137,12 +171,12 @@ class Results:
         return {(c.model_a, c.model_b, c.benchmark, c.task, c.metric, c.slice): c for c in self.comparisons}
 
     def best_free(self, question: Question, metric: str, slice_: str = "all") -> tuple[str, float] | None:
-        """Name and value of the best that costs nothing (chance included); None if nothing is stated."""
+        """Name (``chance`` or ``largest_class``) and value of the best that costs nothing; None if none is stated."""
         free: list[tuple[str, float]] = []
         for model in self.baselines:
             score = self.find(model, question, metric, slice_)
             if score is not None and score.value is not None:
-                free.append((baseline_name(model), score.value))
+                free.append((model.removeprefix(BASELINE_PREFIX), score.value))
         chances = [
             score.chance
             for model in self.models
@@ -173,6 +207,12 @@ class Results:
                 for row in _read_parquet(path, filters=[("key", "in", wanted)]).to_pylist():
                     found.setdefault(row["key"], (row["jpeg"], row.get("caption") or ""))
         return found
+
+    def whole(self, group: str, a: str, b: str, *, way_a: str = "asked", way_b: str = "asked") -> Overall | None:
+        """The mean over the questions of a group, b less a; of several folders that which rests on most questions."""
+        key = (group, a, way_a, b, way_b)
+        found = [row for row in self.overall if row.key == key]
+        return max(found, key=lambda row: len(row.questions), default=None)
 
     def _question(self, benchmark: str, task: str) -> Question:
         present = [s.metric for s in self.scores if (s.benchmark, s.task) == (benchmark, task)]
@@ -210,11 +250,6 @@ def is_difference(metric: str) -> bool:
 def higher_is_better(metric: str) -> bool:
     """False for ranks and losses."""
     return is_share(metric)
-
-
-def baseline_name(model: str) -> str:
-    """``baseline:largest_class`` -> ``largest class``."""
-    return model.removeprefix(BASELINE_PREFIX).replace("_", " ")
 
 
 def _read_parquet(path: Path, **options: Any) -> pa.Table:

@@ -12,28 +12,29 @@ from iconoclip.records import unit_hash
 
 from .report_data import Question, Results
 from .report_figures import confusion_matrix
-from .report_numbers import show_count
+from .report_words import NO_VALUE, Words
 
 EXAMPLES = 4
 SURE = 6
 MOST_CLASSES = 40  # a matrix of more is no picture any more
+MOST_PAIRS = 30
 SIDE_PX = 176
 
 Row = dict[str, Any]
 Thumbs = dict[str, tuple[bytes, str]]
 
 
-def picture_section(results: Results, question: Question) -> list[str]:
-    """HTML parts on one question: examples of retrieval, or confusion matrices and the surest of a classification."""
+def picture_section(words: Words, results: Results, question: Question) -> list[str]:
+    """HTML parts on one question: examples of retrieval, or confusion by class and the surest of a classification."""
     shown = [model for model in results.models if results.samples(model, question)]
     if not shown:
         return []
     if any(row.get("y_true") for row in results.samples(shown[-1], question) or []):
-        return _classification(results, question, shown)
-    return _retrieval(results, question, shown)
+        return _classification(words, results, question, shown)
+    return _retrieval(words, results, question, shown)
 
 
-def _retrieval(results: Results, question: Question, models: Sequence[str]) -> list[str]:
+def _retrieval(words: Words, results: Results, question: Question, models: Sequence[str]) -> list[str]:
     model = models[-1]
     rows, kind = _askable(results.samples(model, question) or [])
     if not rows:
@@ -44,37 +45,30 @@ def _retrieval(results: Results, question: Question, models: Sequence[str]) -> l
     }
     hits = [row for row in rows if row["rank"] == 1]
     misses = [row for row in rows if row["rank"] is not None and row["rank"] > 1]
-    parts = [f"<h4>What <bdi>{pages.escape(model)}</bdi> found</h4>"]
-    parts += _unscored(results, question, [model])
-    asked = "captions" if kind == "text" else "pictures"
-    parts.append(
-        pages.paragraph(
-            f"A right answer comes first for {show_count(len(hits))} of {show_count(len(rows))} {asked}. The examples "
-            "are drawn by a hash of the query, not chosen.",
-            css="small quiet",
-        )
-    )
-    for title, group in (("Right answer first", hits), ("Right answer later", misses)):
+    parts = [f"<h4>{words.html('pictures.found', model=model)}</h4>"]
+    parts += _unscored(words, results, question, [model])
+    about = words(f"pictures.about_{kind}", hits=words.count(len(hits)), rows=words.count(len(rows)))
+    parts.append(pages.paragraph(about, css="small quiet"))
+    for key, group in (("pictures.first", hits), ("pictures.later", misses)):
         chosen = _draw(group)
         if not chosen:
-            parts += [f"<h5>{title}</h5>", pages.paragraph("None.", css="quiet")]
+            parts += [f"<h5>{words.html(key)}</h5>", pages.paragraph(words("none"), css="quiet")]
             continue
         keys = [key for row in chosen for key in (*row["top_keys"], *row["positive_keys"][:1], row["key"])]
         thumbs = _small(results.thumbs(keys))
-        parts.append(f"<h5>{title}: {len(chosen)} of {show_count(len(group))}</h5>")
-        parts += [_example(row, others, thumbs) for row in chosen]
+        title = words.html("pictures.shown", title=words(key), shown=len(chosen), all=words.count(len(group)))
+        parts.append(f"<h5>{title}</h5>")
+        parts += [_example(words, row, others, thumbs) for row in chosen]
     return parts
 
 
-def _unscored(results: Results, question: Question, models: Sequence[str]) -> list[str]:
+def _unscored(words: Words, results: Results, question: Question, models: Sequence[str]) -> list[str]:
     """A warning where pictures of models are shown that have no score at all on this question."""
     scored = {s.model for s in results.of(question) if s.value is not None}
     without = [model for model in models if model not in scored]
     if not without:
         return []
-    names = " and ".join(without)
-    text = f"There is no score for {names} here: these are to be looked at, not to be counted."
-    return [pages.paragraph(text, css="small quiet")]
+    return [pages.paragraph(words("pictures.unscored", models=words.listed(without)), css="small quiet")]
 
 
 def _askable(rows: Sequence[Row]) -> tuple[list[Row], str]:
@@ -96,27 +90,26 @@ def _draw(rows: Sequence[Row]) -> list[Row]:
     return sorted(rows, key=order)[:EXAMPLES]
 
 
-def _example(row: Row, others: dict[str, dict[tuple[str, str, str], Row]], thumbs: Thumbs) -> str:
+def _example(words: Words, row: Row, others: dict[str, dict[tuple[str, str, str], Row]], thumbs: Thumbs) -> str:
     right = _right_keys(row)
     if row["query_kind"] == "text":
         lead = f'<p class="query">{pages.quoted(row["query"], row["language"] or "")}</p>'
     else:
-        shown = pages.picture(thumbs.get(row["key"], (b"", ""))[0], "the query picture", missing="no picture stored")
-        caption = thumbs.get(row["key"], (b"", ""))[1]
-        lead = (
-            f'<div class="query pic"><div class="frame">{shown}</div><p class="small">'
-            f"another view of {pages.quoted(caption) if caption else 'this'}</p></div>"
-        )
-    facts = [f"right answer at rank {show_count(row['rank'])} of {show_count(row['num_gallery'])}"]
+        jpeg, caption = thumbs.get(row["key"], (b"", ""))
+        shown = pages.picture(jpeg, words("pictures.query"), missing=words("pictures.not_stored"))
+        view = words.html("pictures.view_of", caption=caption) if caption else words.html("pictures.view")
+        lead = f'<div class="query pic"><div class="frame">{shown}</div><p class="small">{view}</p></div>'
+    place = {"rank": words.count(row["rank"]), "all": words.count(row["num_gallery"])}
+    facts = [words("pictures.rank", **place)]
     for model, rows in others.items():
         other = rows.get(_identity(row))
         if other is not None:
-            facts.append(f"{model}: rank {show_count(other['rank'])}")
+            facts.append(words("pictures.rank_of", model=model, rank=words.count(other["rank"])))
     if row["source"]:
         facts.append(row["source"])
-    tiles = [_tile(key, place, key in right, thumbs) for place, key in enumerate(row["top_keys"], start=1)]
+    tiles = [_tile(words, key, place, key in right, thumbs) for place, key in enumerate(row["top_keys"], start=1)]
     if row["positive_keys"] and not right & set(row["top_keys"]):
-        tiles.append(_tile(row["positive_keys"][0], row["rank"], True, thumbs, apart=True))
+        tiles.append(_tile(words, row["positive_keys"][0], row["rank"], True, thumbs, apart=True))
     about = " · ".join(f"<bdi>{pages.escape(fact)}</bdi>" for fact in facts)
     return (
         f'<section class="example">{lead}<p class="small quiet">{about}</p>'
@@ -132,15 +125,16 @@ def _right_keys(row: Row) -> set[str]:
     return right
 
 
-def _tile(key: str, rank: int, is_right: bool, thumbs: Thumbs, *, apart: bool = False) -> str:
+def _tile(words: Words, key: str, rank: int, is_right: bool, thumbs: Thumbs, *, apart: bool = False) -> str:
     jpeg, caption = thumbs.get(key, (b"", ""))
     css = "tile" + (" is-right" if is_right else "") + (" apart" if apart else "")
-    mark = f"{show_count(rank)}{' · right' if is_right else ''}"
-    text = f"rank {rank}{', the right one' if is_right else ''}: {caption or key}"
-    missing = caption or f"no picture stored: {key}"
+    place = {"rank": words.count(rank)}
+    mark = words("pictures.mark_right", **place) if is_right else place["rank"]
+    text = words("pictures.alt_right" if is_right else "pictures.alt", caption=caption or key, **place)
+    missing = caption or words("pictures.not_stored_key", key=key)
     return (
         f'<figure class="{css}" title="{pages.escape(text)}"><div class="frame">'
-        f"{pages.picture(jpeg, text, missing=missing)}</div><figcaption>{mark}</figcaption></figure>"
+        f"{pages.picture(jpeg, text, missing=missing)}</div><figcaption>{pages.escape(mark)}</figcaption></figure>"
     )
 
 
@@ -148,39 +142,60 @@ def _small(thumbs: Thumbs) -> Thumbs:
     return {key: (pages.thumbnail(jpeg, side_px=SIDE_PX) or b"", caption) for key, (jpeg, caption) in thumbs.items()}
 
 
-def _classification(results: Results, question: Question, models: Sequence[str]) -> list[str]:
-    parts = ["<h4>Which class was taken for which</h4>", *_unscored(results, question, models)]
+def _classification(words: Words, results: Results, question: Question, models: Sequence[str]) -> list[str]:
+    parts = [f"<h4>{words.html('confusion.title')}</h4>", *_unscored(words, results, question, models)]
+    parts.append(pages.paragraph(words("confusion.about"), css="small quiet"))
     for model in models:
-        rows = results.samples(model, question) or []
-        truths = sorted({row["y_true"] for row in rows if row["y_true"]})
-        if len(truths) > MOST_CLASSES:
-            continue
-        guesses = truths + sorted({row["y_pred"] for row in rows if row["y_pred"]} - set(truths))
-        unanswered = any(not row["y_pred"] for row in rows)
-        counted = Counter((row["y_true"], row["y_pred"] or "(none)") for row in rows)
-        columns = [*guesses, *(["(none)"] if unanswered else [])]
-        counts = [[counted[truth, guess] for guess in columns] for truth in truths]
-        parts.append(f"<h5><bdi>{pages.escape(model)}</bdi></h5>{confusion_matrix(counts, truths, columns)}")
+        rows = [row for row in results.samples(model, question) or [] if row["y_true"]]
+        parts.append(f"<h5><bdi>{pages.escape(model)}</bdi></h5>{_confusion(words, rows)}")
     model = models[-1]
     rows = [row for row in results.samples(model, question) or [] if row["y_true"] and row["y_pred"]]
     rows.sort(key=lambda row: (-(row["score"] if row["score"] is not None else -1e9), row["key"]))
     right, wrong = [r for r in rows if r["correct"]], [r for r in rows if not r["correct"]]
-    for title, group in (("Surest and right", right), ("Surest and wrong", wrong)):
+    for key, group in (("pictures.surest_right", right), ("pictures.surest_wrong", wrong)):
         chosen = group[:SURE]
         thumbs = _small(results.thumbs(row["key"] for row in chosen))
-        parts.append(f"<h5>{title}, <bdi>{pages.escape(model)}</bdi>: {len(chosen)} of {show_count(len(group))}</h5>")
-        tiles = "".join(_class_tile(row, thumbs) for row in chosen)
-        parts.append(f'<div class="strip six">{tiles}</div>' if tiles else pages.paragraph("None.", css="quiet"))
+        title = words.html(
+            "pictures.shown_of", title=words(key), model=model, shown=len(chosen), all=words.count(len(group))
+        )
+        parts.append(f"<h5>{title}</h5>")
+        tiles = "".join(_class_tile(words, row, thumbs) for row in chosen)
+        parts.append(f'<div class="strip six">{tiles}</div>' if tiles else pages.paragraph(words("none"), css="quiet"))
     return parts
 
 
-def _class_tile(row: Row, thumbs: Thumbs) -> str:
+def _confusion(words: Words, rows: Sequence[Row]) -> str:
+    """The whole matrix; of too many classes for a picture the pairs that are mistaken most often."""
+    nothing = words("confusion.nothing")
+    counted = Counter((row["y_true"], row["y_pred"] or nothing) for row in rows)
+    truths = sorted({truth for truth, _ in counted})
+    if len(truths) <= MOST_CLASSES:
+        columns = truths + sorted(
+            {guess for _, guess in counted} - set(truths), key=lambda name: (name == nothing, name)
+        )
+        counts = [[counted[truth, guess] for guess in columns] for truth in truths]
+        return confusion_matrix(words, counts, truths, columns)
+    sizes = Counter(row["y_true"] for row in rows)
+    mistaken = sorted(((n, pair) for pair, n in counted.items() if pair[0] != pair[1]), key=lambda x: (-x[0], x[1]))
+    cells = [
+        [
+            f"<bdi>{pages.escape(truth)}</bdi>", f"<bdi>{pages.escape(guess)}</bdi>", words.count(number),
+            words.count(sizes[truth]), words.percent(number / sizes[truth], 1) if sizes[truth] else NO_VALUE,
+        ]
+        for number, (truth, guess) in mistaken[:MOST_PAIRS]
+    ]  # fmt: skip
+    head = [words.html(f"head.{name}") for name in ("is", "called", "pictures", "of_class", "share")]
+    about = words.html("confusion.pairs", classes=words.count(len(truths)), pairs=len(cells))
+    return f'<p class="small">{about}</p>{pages.table(head, cells, numeric=(2, 3, 4))}'
+
+
+def _class_tile(words: Words, row: Row, thumbs: Thumbs) -> str:
     jpeg, caption = thumbs.get(row["key"], (b"", ""))
-    said = f"called <bdi>{pages.escape(row['y_pred'])}</bdi>"
-    truth = "" if row["correct"] else f"<br>is <bdi>{pages.escape(row['y_true'])}</bdi>"
-    score = "" if row["score"] is None else f" · {row['score']:.3f}"
+    said = words.html("pictures.called", name=row["y_pred"])
+    truth = "" if row["correct"] else f"<br>{words.html('pictures.is', name=row['y_true'])}"
+    score = "" if row["score"] is None else f" · {words.number(row['score'], 3)}"
     css = "tile is-right" if row["correct"] else "tile is-wrong"
-    shown = pages.picture(jpeg, caption or row["key"], missing=f"no picture stored: {row['key']}")
+    shown = pages.picture(jpeg, caption or row["key"], missing=words("pictures.not_stored_key", key=row["key"]))
     return (
         f'<figure class="{css}"><div class="frame">{shown}</div><figcaption>{said}{score}{truth}</figcaption></figure>'
     )

@@ -9,7 +9,7 @@ from typing import Any
 from iconoclip.errors import EvaluationError
 
 from .config import ContestantConfig
-from .report_data import BASELINE_PREFIX, Comparison, Results, Score
+from .report_data import BASELINE_PREFIX, Comparison, Overall, Results, Score
 
 
 def read_results(folders: Sequence[Path]) -> Results:
@@ -23,22 +23,21 @@ def read_results(folders: Sequence[Path]) -> Results:
     scores: list[Score] = []
     comparisons: list[Comparison] = []
     runs: list[dict[str, Any]] = []
-    missing: list[str] = []
+    overall: list[Overall] = []
+    missing: list[tuple[str, str, int]] = []
     notes: list[dict[str, Any]] = []
     for folder in folders:
         rows = _read_lines(folder / "results.jsonl", needed=True)
         scores += [_score(row, folder / "results.jsonl", number) for number, row in enumerate(rows, start=1)]
         path = folder / "comparisons.jsonl"
         comparisons += [_build(Comparison, row, path, n) for n, row in enumerate(_read_lines(path), start=1)]
+        path = folder / "overall.jsonl"
+        overall += [_build_overall(row, path, n) for n, row in enumerate(_read_lines(path), start=1)]
         notes += _read_lines(folder / "notes.jsonl")
         runs.append(_read_run(folder / "run.json"))
         if left_out := runs[-1].get("thumbs_left_out"):
-            missing.append(
-                f"{folder.name}: {left_out} pictures are not stored for display (their rights, or the limit)."
-            )
-        for name, sentence in _PARTS.items():
-            if not (folder / name).exists():
-                missing.append(f"{folder.name}: {sentence}")
+            missing.append(("missing.pictures", folder.name, left_out))
+        missing += [(key, folder.name, 0) for name, key in _PARTS.items() if not (folder / name).exists()]
     clean = tuple(score for score in scores if score.subset != "all")
     scores = _explain([score for score in scores if score.subset == "all"], notes)
     models, baselines = _tell_apart(scores, runs)
@@ -51,15 +50,17 @@ def read_results(folders: Sequence[Path]) -> Results:
         models=models,
         baselines=baselines,
         clean=clean,
+        overall=tuple(overall),
         _index=_index(scores, folders),
     )
 
 
 _PARTS = {
-    "comparisons.jsonl": "no comparisons.jsonl, so nothing is said about differences between models.",
-    "samples": "no per-sample rows (samples/), so there are no hits, misses and confusions to show.",
-    "thumbs.parquet": "no small pictures (thumbs.parquet), so hits and misses are shown as text.",
-    "run.json": "no run.json, so the configuration and the order of the models are not known.",
+    "comparisons.jsonl": "missing.comparisons",
+    "overall.jsonl": "missing.overall",
+    "samples": "missing.samples",
+    "thumbs.parquet": "missing.thumbs",
+    "run.json": "missing.run",
 }
 
 
@@ -126,6 +127,11 @@ def _build(kind: Any, row: dict[str, Any], path: Path, number: int) -> Any:
     except TypeError as error:
         what = str(error).partition("missing ")[2] or str(error)
         raise EvaluationError(f"{path}, line {number}: {what} missing; run `iconoclip eval` again") from None
+
+
+def _build_overall(row: dict[str, Any], path: Path, number: int) -> Overall:
+    questions = tuple((str(b), str(t), str(m)) for b, t, m in row.get("questions") or ())
+    return _build(Overall, row | {"questions": questions}, path, number)
 
 
 def _read_lines(path: Path, *, needed: bool = False) -> list[dict[str, Any]]:

@@ -9,41 +9,41 @@ from iconoclip.errors import EvaluationError
 from iconoclip.pages import escape
 
 from .report_data import Question, Results
-from .report_numbers import show_count, show_interval, show_value
+from .report_figures import Plot
+from .report_words import Words
+from .statistics import proportion_interval
 
-_SIDE, _PAD = 150, 8
 Row = dict[str, Any]
 
 
-def trust_parts(results: Results, question: Question) -> list[str]:
+def trust_parts(words: Words, results: Results, question: Question) -> list[str]:
     """HTML parts on one question from ``selective.jsonl``; empty where nothing was measured."""
     rows = [
         row for row in read_trust(results) if (row["benchmark"], row["task"]) == (question.benchmark, question.task)
     ]
     if not rows:
         return []
-    parts = ["<h4>When the model says it is sure, is it right?</h4>"]
+    parts = [f"<h4>{words.html('trust.title')}</h4>"]
     for row in rows:
         if row["why_not"]:
-            text = f"{row['model']}: not measured: {row['why_not']}."
-            parts.append(f'<p class="small noscore"><bdi>{escape(text)}</bdi></p>')
+            text = words.html("trust.not_measured", model=row["model"], why=words.found(row["why_not"]))
+            parts.append(f'<p class="small noscore">{text}</p>')
     measured = [row for row in rows if not row["why_not"]]
     if not measured:
         return parts
-    parts.append(pages.paragraph(_about(measured), css="small quiet"))
-    parts.append(_table(measured))
+    parts.append(f'<p class="small quiet">{_about(words, measured[0])}</p>')
+    parts.append(_table(words, measured))
     reasons = dict.fromkeys(
-        f"{row['model']}, {promise['precision']:.0%}: {promise['why_not']}"
+        words("trust.no_promise", model=row["model"], share=words.percent(promise["precision"]), why=why)
         for row in measured
         for promise in row["promises"]
-        if promise["threshold"] is None
+        if promise["threshold"] is None and (why := words.found(promise["why_not"]))
     )
     if reasons:
         listed = "".join(f"<li><bdi>{escape(reason)}</bdi></li>" for reason in reasons)
-        parts.append(f"<details><summary>what cannot be promised, and why</summary><ul>{listed}</ul></details>")
-    drawings = "".join(_drawings(row) for row in measured)
-    parts.append(f"<details><summary>reliability, and risk over coverage</summary>{drawings}</details>")
-    return parts
+        parts.append(f"<details><summary>{words.html('trust.no_promises')}</summary><ul>{listed}</ul></details>")
+    drawings = "".join(_drawings(words, row) for row in measured)
+    return [*parts, f'<div class="figures">{drawings}</div>']
 
 
 def read_trust(results: Results) -> list[Row]:
@@ -65,64 +65,59 @@ def read_trust(results: Results) -> list[Row]:
     return rows
 
 
-def _about(rows: Sequence[Row]) -> str:
-    first = rows[0]
-    levels = " A label may be a broader notation where that is sure enough." if first["has_levels"] else ""
-    fitted = f"{show_count(first['n_fitted'])} pictures of {show_count(first['works_fitted'])} works"
-    return (
-        f"The temperature was fitted on {fitted}, everything here is measured on the other {show_count(first['n'])} "
-        f"of {show_count(first['works'])} works. "
-        f"Calibration error (ECE, {first['ece_bins']} bins of equal mass): how far the stated certainty lies from the "
-        "share that is right. AUGRC: how many wrong labels one accepts, over all ways to draw the line (0 is best). "
-        "The last columns: the share of pictures that get a label if that share of the labels shall be right, promised "
-        f"with 95 % confidence, counting one picture a work.{levels}"
+def _about(words: Words, row: Row) -> str:
+    about = words.html(
+        "trust.about",
+        n_fitted=words.count(row["n_fitted"]),
+        works_fitted=words.count(row["works_fitted"]),
+        n=words.count(row["n"]),
+        works=words.count(row["works"]),
+        bins=row["ece_bins"],
     )
+    return about + (f" {words.html('trust.levels')}" if row["has_levels"] else "")
 
 
-def _table(rows: Sequence[Row]) -> str:
+def _table(words: Words, rows: Sequence[Row]) -> str:
     targets = [promise["precision"] for promise in rows[0]["promises"]]
-    head = ["model", "right", "95 % interval", "ECE as learnt", "ECE calibrated", "95 % interval", "AUGRC"]
-    head += [f"labelled at {target:.0%}" for target in targets]
+    names = ("model", "right", "interval", "ece_learnt", "ece", "interval", "augrc")
+    head = [words.html(f"head.{name}") for name in names]
+    head += [words.html("head.labelled_at", share=words.percent(target)) for target in targets]
     cells = []
     for row in rows:
-        shown = [f"<bdi>{escape(row['model'])}</bdi>", *_figure(row["accuracy"])]
-        shown += [_figure(row["ece_learnt"])[0], *_figure(row["ece"]), f"{row['augrc']['value']:.3f}"]
+        shown = [f"<bdi>{escape(row['model'])}</bdi>", *_figure(words, row["accuracy"])]
+        shown += [_figure(words, row["ece_learnt"])[0], *_figure(words, row["ece"])]
+        shown.append(words.number(row["augrc"]["value"], 3))
         for promise in row["promises"]:
-            shown.append(show_value("share", None if promise["threshold"] is None else promise["coverage"]))
+            shown.append(words.value("share", None if promise["threshold"] is None else promise["coverage"]))
         cells.append(shown)
-    return pages.table([escape(name) for name in head], cells, numeric=range(1, len(head)))
+    return pages.table(head, cells, numeric=range(1, len(head)))
 
 
-def _figure(figure: dict[str, float]) -> list[str]:
-    return [show_value("share", figure["value"]), show_interval("share", figure["ci_low"], figure["ci_high"])]
+def _figure(words: Words, figure: dict[str, float]) -> list[str]:
+    return [
+        words.value("share", figure["value"]),
+        escape(words.interval("share", figure["ci_low"], figure["ci_high"])),
+    ]
 
 
-def _drawings(row: Row) -> str:
-    points = [(part["confidence"], part["right"]) for part in row["reliability"]]
-    curve = [(coverage, risk) for coverage, risk in row["risk_coverage"]]
-    worst = max((risk for _, risk in curve), default=0.0) or 1.0
-    name = f"<bdi>{escape(row['model'])}</bdi>"
-    return (
-        f'<p class="small"><b>{name}</b><br>{_square(points, [(0, 0), (1, 1)], "stated certainty against share right")}'
-        f"{_square([], [(c, r / worst) for c, r in curve], 'share wrong against share labelled')}<br>"
-        f"Left: stated certainty (across) against the share right (up); on the line is best. Right: share labelled "
-        f"(across) against share wrong among them (up, to {show_value('share', worst)}).</p>"
-    )
-
-
-def _square(dots: Sequence[tuple[float, float]], line: Sequence[tuple[float, float]], label: str) -> str:
-    """Square drawing of dots and one line, both axes from 0 to 1."""
-
-    def place(x: float, y: float) -> tuple[str, str]:
-        return f"{_PAD + x * (_SIDE - 2 * _PAD):.1f}", f"{_SIDE - _PAD - y * (_SIDE - 2 * _PAD):.1f}"
-
-    frame = " ".join(",".join(place(*corner)) for corner in ((0, 1), (0, 0), (1, 0)))
-    path = " ".join(",".join(place(*point)) for point in line)
-    marks = "".join('<circle class="dot" cx="{}" cy="{}" r="3"/>'.format(*place(*dot)) for dot in dots)
-    css = "axis" if dots else "span"
-    return (
-        f'<svg class="whisker" style="display:inline-block" viewBox="0 0 {_SIDE} {_SIDE}" width="{_SIDE}" '
-        f'height="{_SIDE}" role="img" aria-label="{escape(label)}">'
-        f'<polyline class="axis" fill="none" points="{frame}"/>'
-        f'<polyline class="{css}" fill="none" points="{path}"/>{marks}</svg>'
+def _drawings(words: Words, row: Row) -> str:
+    model = row["model"]
+    reliability = Plot(
+        x=(0.0, 1.0), y=(0.0, 1.0), x_label=words("reliability.x"), y_label=words("reliability.y"),
+        tick=words.percent, label=words("reliability.label", model=model),
+    )  # fmt: skip
+    reliability.line([(0, 0), (1, 1)], css="chance")
+    for part in row["reliability"]:
+        n = part["n"]
+        seen = proportion_interval(round(part["right"] * n), n)
+        reliability.point(part["confidence"], part["right"], y_ends=(seen.low, seen.high))
+    worst = max((risk for _, risk in row["risk_coverage"]), default=0.0) or 1.0
+    risk = Plot(
+        x=(0.0, 1.0), y=(0.0, worst), x_label=words("risk.x"), y_label=words("risk.y"),
+        tick=words.percent, label=words("risk.label", model=model),
+    )  # fmt: skip
+    risk.line([(coverage, wrong) for coverage, wrong in row["risk_coverage"]], css="span")
+    return "".join(
+        f"<figure>{plot.svg()}<figcaption><b><bdi>{escape(model)}</bdi></b><br>{words.html(key)}</figcaption></figure>"
+        for plot, key in ((reliability, "reliability.about"), (risk, "risk.about"))
     )

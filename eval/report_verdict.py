@@ -18,19 +18,11 @@ from .report_data import (
     higher_is_better,
     is_difference,
 )
+from .report_words import Words
 
 Outcome = Literal["gain", "below_free", "no_gain", "worse", "not_compared", "not_scored"]
 
 ALPHA = 0.05
-
-OUTCOME_WORDS: dict[Outcome, str] = {
-    "gain": "gain",
-    "below_free": "not shown above what is free",
-    "no_gain": "no gain shown",
-    "worse": "worse",
-    "not_compared": "not compared",
-    "not_scored": "not scored",
-}
 
 
 @dataclass(frozen=True)
@@ -117,39 +109,33 @@ def losses(results: Results, candidate: str) -> list[tuple[Comparison, bool]]:
     return sorted(found, key=order)
 
 
-def headline(results: Results, verdicts: list[Verdict]) -> str:
+def headline(words: Words, results: Results, verdicts: list[Verdict]) -> str:
     """One sentence on the headline questions, by their primary metrics."""
     verdicts = [verdict for verdict in verdicts if verdict.question.is_headline]
     if not results.candidates:
         scored = sum(verdict.score is not None and verdict.score.value is not None for verdict in verdicts)
-        return (
-            f"One model was evaluated and {_count(scored, 'question')} of {len(verdicts)} could be scored; "
-            "with nothing to compare it with, no gain is claimed."
-        )
+        return words("headline.one_model", scored=words.counted("questions", scored), all=len(verdicts))
     judged = [v for v in verdicts if v.outcome not in ("not_scored", "not_compared")]
     if not judged:
-        return "No gain is claimed: none of the questions could be scored and compared on these data."
-    reference, total = results.reference, len(judged)
-    words = {
-        "gain": f"gains over “{reference}” and over everything that costs nothing in",
-        "below_free": f"gains over “{reference}” but is not shown to beat what costs nothing in",
-        "no_gain": "shows no gain in",
-        "worse": "is worse in",
-    }
-    counts = Counter[str](verdict.outcome for verdict in judged)
-    parts = [f"{words[o]} {'all ' * (1 < counts[o] == total)}{counts[o]}" for o in words if counts[o]]
+        return words("headline.nothing")
+    total, counts = len(judged), Counter[str](verdict.outcome for verdict in judged)
+    parts = [
+        words(f"headline.{outcome}", reference=results.reference, number=_number(words, counts[outcome], total))
+        for outcome in ("gain", "below_free", "no_gain", "worse")
+        if counts[outcome]
+    ]
     first, *others = results.candidates
-    subject = "the group of other models" if others else f"“{first}”"
-    lead = "Of" if counts["gain"] else "No gain can be claimed: of"
+    subject = words("headline.others") if others else words("headline.model", model=first)
+    asked = words.counted("comparisons_asked" if others else "questions_asked", total)
+    said = words(
+        "headline.of" if counts["gain"] else "headline.no_gain_of",
+        asked=asked,
+        subject=subject,
+        said=words.listed(parts),
+    )
     left = len(verdicts) - total
-    tail = f"; {left} more could not be scored or compared" if left else ""
-    asked = _count(total, "comparison" if others else "question")
-    return f"{lead} {asked} that can be answered, {subject} {_join(parts)}{tail}."
+    return words("headline.left", said=said, left=left) if left else words("headline.end", said=said)
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _join(parts: list[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+def _number(words: Words, count: int, total: int) -> str:
+    return words("headline.all", count=count) if 1 < count == total else str(count)

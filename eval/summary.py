@@ -6,9 +6,9 @@ The verdicts are those of the report: both read the files that were written.
 from pathlib import Path
 
 from .report_data import Question, Results, Score, is_difference
-from .report_numbers import metric_words, show_delta, show_interval, show_mdd, show_p, show_value, slice_words
 from .report_reading import read_results
-from .report_verdict import OUTCOME_WORDS, judge
+from .report_verdict import judge
+from .report_words import Words, open_words
 from .statistics import too_few
 
 _NAME_CHARS = 34
@@ -18,7 +18,7 @@ _REASON_CHARS = 150
 
 def summarise(out: Path, *, report: Path | None) -> str:
     """Text of the headlines of one results folder, of the prompts' coverage, and of where the files are."""
-    results = read_results([out])
+    results, words = read_results([out]), open_words()
     names = " ".join(f"{model[-_MODEL_CHARS:]:<{_MODEL_CHARS}}" for model in results.models).rstrip()
     lines = [
         "",
@@ -27,16 +27,16 @@ def summarise(out: Path, *, report: Path | None) -> str:
     ]
     for question in results.questions:
         if question.is_headline:
-            lines += _question(results, question)
+            lines += _question(words, results, question)
     lines += _coverage(results)
     lines += ["", f"results   {out / 'results.jsonl'}  (comparisons.jsonl, notes.jsonl, samples/, run.json beside it)"]
     lines += [f"report    {report}"] if report else []
     return "\n".join(lines)
 
 
-def _question(results: Results, question: Question) -> list[str]:
+def _question(words: Words, results: Results, question: Question) -> list[str]:
     """Lines of one question: all queries, then the slices; those too small to be scored share one line of counts."""
-    lines = [f"{question.benchmark} · {question.task}: {metric_words(question.primary)}"]
+    lines = [f"{question.benchmark} · {question.task}: {words.metric(question.primary)}"]
     small = []
     for slice_ in ["all", *results.slices(question)]:
         scores = _scores(results, question, question.primary, slice_)
@@ -44,13 +44,13 @@ def _question(results: Results, question: Question) -> list[str]:
         if first is None:
             continue
         if slice_ != "all" and first.n is not None and too_few(first.n, first.n_clusters or 0):
-            small.append(f"{_slice_name(slice_)} {first.n}/{first.n_clusters}")
+            small.append(f"{_slice_name(words, slice_)} {first.n}/{first.n_clusters}")
             continue
         if slice_ != "all" and all(score is None or score.value is None for score in scores):
             continue  # the reason stands beside "all"
-        lines += _line(results, question, question.primary, slice_)
+        lines += _line(words, results, question, question.primary, slice_)
     for metric in results.metrics(question):
-        lines += _line(results, question, metric, "all") if is_difference(metric) else []
+        lines += _line(words, results, question, metric, "all") if is_difference(metric) else []
     return lines + ([f"  too few to be scored: {', '.join(small)}"] if small else [])
 
 
@@ -58,22 +58,22 @@ def _scores(results: Results, question: Question, metric: str, slice_: str) -> l
     return [results.find(model, question, metric, slice_) for model in results.models]
 
 
-def _slice_name(slice_: str) -> str:
-    return slice_words(slice_).removesuffix(" of a known work")
+def _slice_name(words: Words, slice_: str) -> str:
+    return words.slice(slice_).removesuffix(" of a known work")
 
 
-def _line(results: Results, question: Question, metric: str, slice_: str) -> list[str]:
+def _line(words: Words, results: Results, question: Question, metric: str, slice_: str) -> list[str]:
     """One line of figures, one of the reason where there is no score, one of the verdict for each later model."""
     scores = _scores(results, question, metric, slice_)
     there = next((score for score in scores if score is not None), None)
     if there is None:
         return []
-    name = metric.rpartition("rank_")[2].replace("_", " ") if is_difference(metric) else _slice_name(slice_)
+    name = metric.rpartition("rank_")[2].replace("_", " ") if is_difference(metric) else _slice_name(words, slice_)
     chance = next((score.chance for score in scores if score is not None and score.chance is not None), None)
     free = results.best_free(question, metric, slice_)
-    shown_free = f"{free[0]} {show_value(metric, free[1])}" if free and free[0] != "chance" else ""
+    shown_free = f"{words.free(free[0])} {words.value(metric, free[1])}" if free and free[0] != "chance" else ""
     figures = [
-        f"{show_value(metric, score.value)} [{show_interval(metric, score.ci_low, score.ci_high)}]"
+        f"{words.value(metric, score.value)} [{words.interval(metric, score.ci_low, score.ci_high)}]"
         if score is not None and score.value is not None
         else "no score"
         for score in scores
@@ -81,17 +81,17 @@ def _line(results: Results, question: Question, metric: str, slice_: str) -> lis
     cells = " ".join(f"{figure:<{_MODEL_CHARS}}" for figure in figures)
     counts = f"{there.n}/{there.n_clusters}"
     lines = [
-        f"  {name[: _NAME_CHARS - 3]:<{_NAME_CHARS - 2}}{counts:>9} {show_value(metric, chance):>10}  "
+        f"  {name[: _NAME_CHARS - 3]:<{_NAME_CHARS - 2}}{counts:>9} {words.value(metric, chance):>10}  "
         f"{shown_free:<25} {cells}".rstrip()
     ]
     reasons = dict.fromkeys(s.reason for s in scores if s is not None and s.value is None and s.reason)
     lines += [f"    no score: {_shorten(reason)}" for reason in reasons]
     if not is_difference(metric):
-        lines += [line for model in results.candidates if (line := _verdict(results, question, model, slice_))]
+        lines += [line for model in results.candidates if (line := _verdict(words, results, question, model, slice_))]
     return lines
 
 
-def _verdict(results: Results, question: Question, model: str, slice_: str) -> str:
+def _verdict(words: Words, results: Results, question: Question, model: str, slice_: str) -> str:
     """Outcome of one model over all queries, and in a slice where there is a gain or a loss to tell of."""
     verdict = judge(results, question, model, question.primary, slice_)
     difference = verdict.comparison
@@ -100,13 +100,13 @@ def _verdict(results: Results, question: Question, model: str, slice_: str) -> s
     if slice_ != "all" and verdict.outcome not in ("gain", "worse"):
         return ""
     who = f"{model}: " if len(results.candidates) > 1 else ""
-    low_high = show_interval(question.primary, difference.ci_low, difference.ci_high, delta=True)
+    low_high = words.interval(question.primary, difference.ci_low, difference.ci_high, delta=True)
     mdd = verdict.score.mdd if verdict.score is not None else None
-    seen = f"; a difference under {show_mdd(question.primary, mdd)} would not be seen" if mdd is not None else ""
-    delta = show_delta(question.primary, difference.delta)
+    seen = f"; a difference under {words.mdd(question.primary, mdd)} would not be seen" if mdd is not None else ""
+    delta, outcome = words.delta(question.primary, difference.delta), words(f"outcome.{verdict.outcome}")
     return (
-        f"    {who}{OUTCOME_WORDS[verdict.outcome]}: {delta} [{low_high}] against "
-        f"{results.reference}, p {show_p(difference.p_holm)} after Holm{seen}"
+        f"    {who}{outcome}: {delta} [{low_high}] against "
+        f"{results.reference}, p {words.p(difference.p_holm)} after Holm{seen}"
     )
 
 

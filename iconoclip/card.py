@@ -5,20 +5,19 @@ stands between two markers; :func:`merge_cards` keeps what people wrote outside 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
+
+from .card_results import Row, main_rows, model_index
 
 START = "<!-- generated:start -->"
 END = "<!-- generated:end -->"
 
 _SHOWN_ROWS = 60
 _FEW_PICTURES = 100_000
-_MAIN_METRICS = (
-    "hit_rate@1", "hit_rate@5", "accuracy@1", "balanced_accuracy", "mean_per_class_recall", "percentile_rank",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -104,17 +103,6 @@ def merge_cards(old: str, new: str) -> str:
     return f"{generated}\n{below.strip()}\n" if below.strip() else generated
 
 
-def main_rows(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows worth a line in a card: main metrics, over all samples, all together or by language or collection."""
-    return [
-        row
-        for row in rows
-        if row.get("subset", "all") == "all"
-        and row["slice"].partition("=")[0] in ("all", "language", "source")
-        and row["metric"].rpartition("/")[2].endswith(_MAIN_METRICS)
-    ]
-
-
 def _front_matter(facts: CardFacts) -> str:
     data: dict[str, Any] = {
         "license": "apache-2.0",
@@ -136,38 +124,10 @@ def _front_matter(facts: CardFacts) -> str:
             "training_type": "fine-tuning" if facts.is_pretrained else "pre-training",
             **({"geographical_location": facts.country} if facts.country else {}),
         }
-    index = _model_index(facts)
+    index = model_index(facts.title, facts.results)
     if index:
         data["model-index"] = index
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=1000)
-
-
-def _model_index(facts: CardFacts) -> list[dict[str, Any]]:
-    results: dict[tuple[str, str], dict[str, Any]] = {}
-    for row in main_rows(facts.results):
-        if row["slice"] != "all" or row["value"] is None:
-            continue
-        place = results.setdefault(
-            (row["task"], row["benchmark"]),
-            {
-                "task": {"type": _hub_task(row["task"]), "name": row["task"]},
-                "dataset": {
-                    "type": row["benchmark"],
-                    "name": row["benchmark"],
-                    **({"revision": row["benchmark_revision"]} if row.get("benchmark_revision") else {}),
-                },
-                "metrics": [],
-            },
-        )
-        text = f"{row['metric']}, 95 % interval {_number(row['ci_low'])} to {_number(row['ci_high'])}, n {row['n']}"
-        place["metrics"].append({"type": row["metric"], "value": round(row["value"], 4), "name": text})
-    return [{"name": facts.title, "results": list(results.values())}] if results else []
-
-
-def _hub_task(task: str) -> str:
-    if "classif" in task:
-        return "zero-shot-image-classification"
-    return "image-classification" if "probe" in task else "image-text-retrieval"
 
 
 def _introduction(facts: CardFacts) -> str:
@@ -347,11 +307,11 @@ If a picture or text here should not have been used, {contact} and name its `key
 Please name the institutions above as well: the pictures and descriptions are their work."""
 
 
-def _row_key(row: dict[str, Any]) -> tuple[Any, ...]:
+def _row_key(row: Row) -> tuple[Any, ...]:
     return (row["benchmark"], row["task"], row["slice"], row["metric"], row.get("language"), row.get("prompts_sha256"))
 
 
-def _value(row: dict[str, Any]) -> str:
+def _value(row: Row) -> str:
     if row["value"] is None:
         return "too few"
     return f"{_number(row['value'])} [{_number(row['ci_low'])}, {_number(row['ci_high'])}]"

@@ -195,12 +195,15 @@ def evaluate(config: ConfigPath, overrides: Overrides = None) -> None:
 @app.command()
 def report(
     results: Annotated[list[Path], typer.Argument(help="Folders that `iconoclip eval` wrote.")],
-    out: Annotated[Path, typer.Option(help="File to write: .html, .md or .tex.")] = Path("report.html"),
+    out: Annotated[Path, typer.Option(help="File to write: .html, .md, .tex, or .yaml for model cards.")] = Path(
+        "report.html"
+    ),
+    language: Annotated[str, typer.Option(help="Language of the report: en or fr.")] = "en",
 ) -> None:
     """Make one report of one or several results."""
     from eval.report import write_report
 
-    print(f"wrote {write_report(results, out)}")
+    print(f"wrote {write_report(results, out, language=language)}")
 
 
 @app.command()

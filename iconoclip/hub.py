@@ -15,13 +15,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import yaml
+
 from . import models
 from .attribution import ATTRIBUTION_NAME, read_attribution, read_trained
-from .card import main_rows, merge_cards, write_card
+from .card import merge_cards, write_card
+from .card_results import EVAL_RESULTS_FOLDER, eval_results, main_rows
 from .errors import IconoclipError, ModelError
 from .files import sha256_file, write_json, write_text
 from .load_back import check_published
-from .run_facts import HUB_PREFIX, card_facts, read_results, read_run, without_folders
+from .run_facts import HUB_PREFIX, card_facts, read_evaluations, read_results, read_run, without_folders
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +87,8 @@ def _build(run: Path, folder: Path, *, identifier: str, title: str, results: Seq
     own = [{**row, "model": title} for row in card.results]
     write_text(folder / ATTRIBUTION_NAME, attribution)
     write_text(folder / "results.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in own))
+    for name, entries in eval_results(own, read_evaluations(results, run_folder)).items():
+        write_text(folder / EVAL_RESULTS_FOLDER / name, yaml.safe_dump(entries, sort_keys=False, allow_unicode=True))
     write_json(folder / "run.json", without_folders(facts))
     write_text(folder / CARD_NAME, merge_cards(old, write_card(card)))
     quoted = f"{len(main_rows(own)):,} results quoted" if own else "no results quoted: give them with --results"

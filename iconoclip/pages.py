@@ -1,10 +1,12 @@
-"""Write self-contained HTML pages: text escaped, pictures inline, nothing fetched, no script.
+"""Write self-contained HTML pages: text escaped, pictures inline, nothing fetched, no script but one that is named.
 
 ``page("Title", [paragraph("A & B")])`` gives a whole document. A Content-Security-Policy in the page forbids every
-request, so a page opens the same from a USB stick, in an archive and on an intranet.
+request and every script but one of our own, by its hash, so a page opens the same from a USB stick, in an archive and
+on an intranet.
 """
 
 import base64
+import hashlib
 import html
 import io
 from collections.abc import Iterable, Sequence
@@ -22,11 +24,19 @@ _HIDDEN = {code: None for code in range(32) if chr(code) not in "\n\t"} | {127: 
 _HIDDEN |= dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A)))
 
 
-def page(title: str, parts: Iterable[str], *, css: Sequence[str] = (), lang: str = "en") -> str:
-    """Return a whole document: ``parts`` is HTML that is already escaped, ``css`` names further files of templates/."""
+def page(title: str, parts: Iterable[str], *, css: Sequence[str] = (), script: str = "", lang: str = "en") -> str:
+    """Return a whole document: ``parts`` is HTML that is already escaped, ``css`` names further files of templates/.
+
+    ``script`` names one file of templates/; the page must be whole without it.
+    """
     style = "\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", *css))
+    code = (TEMPLATES / script).read_text(encoding="utf-8") if script else ""
+    digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode("ascii")
     template = Template((TEMPLATES / "page.html").read_text(encoding="utf-8"))
-    return template.substitute(lang=escape(lang), title=escape(title), css=style, body="\n".join(parts))
+    return template.substitute(
+        lang=escape(lang), title=escape(title), css=style, body="\n".join(parts),
+        policy=f"; script-src 'sha256-{digest}'" if code else "", script=f"<script>{code}</script>\n" if code else "",
+    )  # fmt: skip
 
 
 def escape(text: object) -> str:

@@ -72,11 +72,7 @@ def read_results(results: Sequence[Path], run_folder: Path, *, weights_sha256: s
     Raises:
         IconoclipError: results were named but hold nothing about these weights.
     """
-    homes = (
-        [run_folder.parent, run_folder.parent.parent] if run_folder.name.startswith("fold-") else [run_folder.parent]
-    )
-    beside = [home / "eval" for home in homes if (home / "eval" / "results.jsonl").is_file()]
-    sources = list(results) or beside[:1]
+    sources = _sources(results, run_folder)
     rows = [row for source in sources for row in _read_rows(source)]
     own = [row for row in rows if row["weights_sha256"] == weights_sha256]
     if results and not own:
@@ -93,6 +89,20 @@ def read_results(results: Sequence[Path], run_folder: Path, *, weights_sha256: s
         if row["weights_sha256"] != weights_sha256
         and (row["weights_sha256"] == start_sha256 or row["model"] == start_name)
     ]
+
+
+def read_evaluations(results: Sequence[Path], run_folder: Path) -> list[dict[str, Any]]:
+    """``run.json`` of the evaluations that :func:`read_results` reads; a file of results alone has none."""
+    homes = [source if source.is_dir() else source.parent for source in _sources(results, run_folder)]
+    return [read_run(home) for home in homes if (home / "run.json").is_file()]
+
+
+def _sources(results: Sequence[Path], run_folder: Path) -> list[Path]:
+    """The results that were named, else those beside the run."""
+    is_fold = run_folder.name.startswith("fold-")
+    homes = [run_folder.parent, run_folder.parent.parent] if is_fold else [run_folder.parent]
+    beside = [home / "eval" for home in homes if (home / "eval" / "results.jsonl").is_file()]
+    return list(results) or beside[:1]
 
 
 def _read_rows(source: Path) -> Iterator[dict[str, Any]]:

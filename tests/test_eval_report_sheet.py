@@ -1,10 +1,23 @@
 """What the report says of a benchmark's data sheet and of its prompts."""
 
-from eval.report_sheet import sheet_parts, task_parts
+import re
+
+from eval import report_sheet
+from eval.report_words import open_words
+
+WORDS = open_words("en")
+
+
+def sheet_parts(sheet):
+    return report_sheet.sheet_parts(WORDS, sheet)
+
+
+def task_parts(sheet):
+    return report_sheet.task_parts(WORDS, sheet)
 
 
 def _text(parts: list[str]) -> str:
-    return " ".join(parts)
+    return re.sub("</?bdi>", "", " ".join(parts))
 
 
 def test_the_report_says_what_has_not_been_run_on_the_real_data():
