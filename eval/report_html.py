@@ -89,7 +89,9 @@ def _overview(words: Words, results: Results, verdicts: Sequence[Verdict]) -> li
             axis = escape(words("axis.difference", reach=words.number(100 * reach, 0)))
             head = [named["question"], named["outcome"], named["measure"], breakable(results.reference)]
             head += [breakable(candidate), axis, named["interval"], named["best_free"]]
-            parts.append(pages.table(head, rows, numeric=(3, 4, 6, 7), css="overview"))
+            labels = [words(f"head.{name}") for name in ("question", "outcome", "measure")]
+            labels += [results.reference, candidate, "", words("head.interval"), words("head.best_free")]
+            parts.append(pages.table(head, rows, numeric=(3, 4, 6, 7), css="overview cards", labels=labels))
         else:
             head = [named["question"], named["measure"], breakable(candidate)]
             head += [named["interval"], named["n"], named["best_free"]]

@@ -43,7 +43,8 @@ def _table(words: Words, results: Results, found: Sequence[Way]) -> str:
     if gains:
         head[2] = escape(words("axis.difference", reach=words.number(100 * reach, 0)))
     rows = [[*_name(words, way), *_gain(words, way, reach), *_costs(words, way)] for way in found]
-    return pages.table(head, rows, numeric=(1, 5, 7, 8), css="worth")
+    labels = [words(f"head.{name}") if name else "" for name in names]
+    return pages.table(head, rows, numeric=(1, 5, 7, 8), css="worth cards", labels=labels)
 
 
 def _name(words: Words, way: Way) -> list[str]:
@@ -112,7 +113,9 @@ def loss_parts(words: Words, results: Results, candidate: str) -> list[str]:
     more = len(found) - len(rows)
     text += f" {words('losses.more', number=more)}" if more > 0 else ""
     names = ("question", "measure", "slice", "difference", "interval", "n", "holm")
-    table = pages.table([words.html(f"head.{name}") for name in names], rows, numeric=(3, 4, 5))
+    labels = [words(f"head.{name}") for name in names]
+    head = [words.html(f"head.{name}") for name in names]
+    table = pages.table(head, rows, numeric=(3, 4, 5), css="cards", labels=labels)
     title = words.html("losses.title", model=candidate)
     return [f'<section class="worse"><h2>{title}</h2>{table}{pages.paragraph(text, css="small quiet")}</section>']
 

@@ -62,14 +62,27 @@ def link(url: str, text: str) -> str:
     return f'<a href="{escape(url)}" rel="noreferrer noopener">{escape(text)}</a>'
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numeric: Iterable[int] = (), css: str = "") -> str:
-    """Table of cells that are HTML already; columns in ``numeric`` are set flush right."""
+def table(
+    head: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    numeric: Iterable[int] = (),
+    css: str = "",
+    labels: Sequence[str] = (),
+) -> str:
+    """Table of cells that are HTML already; columns in ``numeric`` are set flush right.
+
+    With ``labels``, plain text for each column, a style sheet can set rows as cards where a screen is narrow.
+    """
     right = set(numeric)
+
+    def label(tag: str, column: int) -> str:
+        return f' data-label="{escape(labels[column])}"' if labels and tag == "td" else ""
 
     def cells(tag: str, values: Sequence[str]) -> str:
         kind = ' scope="col"' if tag == "th" else ""
         return "".join(
-            f"<{tag}{kind}{_class('n' if column in right else '')}>{value}</{tag}>"
+            f"<{tag}{kind}{_class('n' if column in right else '')}{label(tag, column)}>{value}</{tag}>"
             for column, value in enumerate(values)
         )
 

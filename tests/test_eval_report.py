@@ -416,7 +416,6 @@ def test_a_loss_is_named_first_and_needs_no_correction(folder, tmp_path):
     assert verdict(folder) == "worse"
     text = write_report([folder], tmp_path / "report.html").read_text(encoding="utf-8")
     titles = ("Is fine-tuning", "What got worse", "The answers")
-    titles = ("Is fine-tuning", "What got worse", "The answers")
     worth, worse, rest = (text.index(f"<h2>{title}") for title in titles)
     assert worth < worse < rest
     row = next(
