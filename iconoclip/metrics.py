@@ -6,10 +6,11 @@ against the model. Training and evaluation use these same functions.
 """
 
 import math
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from functools import lru_cache
 
 import numpy as np
+from scipy import sparse
 
 # So many passes over a row of the gallery cost as much as to sort it.
 _FEW_RIGHT = 16
@@ -223,7 +224,10 @@ def mean_average_precision(
     weights_RQ = np.ones((1, len(score_QC))) if weights_RQ is None else weights_RQ
     totals, counted = np.zeros(len(weights_RQ)), np.zeros(len(weights_RQ))
     num_positive_C = positive_QC.sum(axis=0)
-    blocks = [[int(c)] for c in np.flatnonzero(num_positive_C >= _FEW_POSITIVES)]
+    for found_RC in _precisions_of_large_classes(score_QC, positive_QC, weights_RQ):
+        totals += np.nansum(found_RC, axis=1)
+        counted += np.isfinite(found_RC).sum(axis=1)
+    blocks: list[list[int]] = []
     width = _BLOCK_COLUMNS
     for c in np.flatnonzero((num_positive_C > 0) & (num_positive_C < _FEW_POSITIVES)):
         if width + num_positive_C[c] > _BLOCK_COLUMNS:
@@ -266,6 +270,35 @@ def _precision_where_right(right_QG: np.ndarray) -> np.ndarray:
     return np.cumsum(right_QG, axis=1) / np.arange(1, right_QG.shape[1] + 1) * right_QG
 
 
+def _precisions_of_large_classes(
+    score_QC: np.ndarray, positive_QC: np.ndarray, weights_RQ: np.ndarray
+) -> Iterator[np.ndarray]:
+    """Yield average precision in each draw, [R, 1], of each class with many positives, NaN where a draw has none."""
+    large = np.flatnonzero(positive_QC.sum(axis=0) >= _FEW_POSITIVES)
+    if not len(large):
+        return
+    weights_QR = np.ascontiguousarray(weights_RQ.T)
+    for c in large:
+        order_Q = np.lexsort((positive_QC[:, c], -score_QC[:, c]))
+        places_K = np.flatnonzero(positive_QC[order_Q, c])
+        # Row k sums the draws' weights from behind the positive before the k-th down to it.
+        columns, ends = order_Q[: places_K[-1] + 1], np.concatenate([[0], places_K + 1])
+        between_KQ = sparse.csr_array((np.ones(len(columns)), columns, ends), shape=(len(places_K), len(score_QC)))
+        own_KR = weights_QR[order_Q[places_K]]
+        right_KR, seen_KR = _accumulate(own_KR), _accumulate(between_KQ @ weights_QR)
+        total_R = right_KR[-1]
+        found_R = (own_KR * right_KR / np.maximum(seen_KR, 1e-300)).sum(axis=0)
+        yield np.where(total_R > 0, found_R / np.maximum(total_R, 1e-300), np.nan)[:, None]
+
+
+def _accumulate(rows_KR: np.ndarray) -> np.ndarray:
+    """Running sums over the first axis, whole rows at a time: ``cumsum`` goes column by column, five times as long."""
+    sums_KR = rows_KR.copy()
+    for k in range(1, len(sums_KR)):
+        sums_KR[k] += sums_KR[k - 1]
+    return sums_KR
+
+
 def _weighted_precisions(score_QC: np.ndarray, positive_QC: np.ndarray, weights_RQ: np.ndarray) -> np.ndarray:
     """Average precision of each class in each draw, [R, C], NaN where a draw has no positive; every class has some."""
     class_K, place_K = np.nonzero(positive_QC.T)
@@ -277,12 +310,8 @@ def _weighted_precisions(score_QC: np.ndarray, positive_QC: np.ndarray, weights_
     sums_RK = np.cumsum(weights_RK, axis=1)
     before_RC = np.concatenate([np.zeros((len(weights_RQ), 1)), sums_RK[:, starts[1:] - 1]], axis=1)
     right_RK = sums_RK - before_RC[:, class_K]
-    if score_QC.shape[1] == 1:
-        order_Q = np.lexsort((positive_QC[:, 0], -score_QC[:, 0]))
-        seen_RK = np.cumsum(weights_RQ[:, order_Q], axis=1)[:, np.flatnonzero(positive_QC[order_Q, 0])]
-    else:
-        wrong_QK = (score_QC[:, class_K] >= own_K) & ~positive_QC[:, class_K]
-        seen_RK = weights_RQ @ wrong_QK.astype(weights_RQ.dtype) + right_RK
+    wrong_QK = (score_QC[:, class_K] >= own_K) & ~positive_QC[:, class_K]
+    seen_RK = weights_RQ @ wrong_QK.astype(weights_RQ.dtype) + right_RK
     found_RC = np.add.reduceat(weights_RK * right_RK / np.maximum(seen_RK, 1e-300), starts, axis=1)
     total_RC = np.add.reduceat(weights_RK, starts, axis=1)
     return np.where(total_RC > 0, found_RC / np.maximum(total_RC, 1e-300), np.nan)
