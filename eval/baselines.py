@@ -6,15 +6,20 @@ alike on the screen. Leaving the picture out but not its document flatters it: p
 
 import io
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from PIL import Image
+
+from iconoclip.files import sha256_json
 
 from .data import Pictures
 
 _BINS_PER_CHANNEL = 8
 _THUMBNAIL_SIDE = 6
 _WORK_SIDE = 64
+_THREADS = 4
+_ROWS = 250
 # Descriptors that are kept say how they were made.
 DESCRIBED_BY = f"{_BINS_PER_CHANNEL} bins, {_THUMBNAIL_SIDE} x {_THUMBNAIL_SIDE}, from {_WORK_SIDE} px"
 
@@ -22,10 +27,31 @@ DESCRIBED_BY = f"{_BINS_PER_CHANNEL} bins, {_THUMBNAIL_SIDE} x {_THUMBNAIL_SIDE}
 def colour_and_shape(pictures: Pictures, positions: Sequence[int]) -> np.ndarray:
     """Descriptors float32 [N, 512 + 108]: histogram (8 bins a channel, sums to 1) and thumbnail (0..1/6)."""
     known = pictures.descriptors
-    for position in positions:
-        if position not in known:
-            known[position] = describe_picture(pictures.read(position))
+    new = [position for position in positions if position not in known]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        known.update(zip(new, pool.map(lambda position: describe_picture(pictures.read(position)), new), strict=True))
     return np.stack([known[position] for position in positions])
+
+
+def nearest_looking(pictures: Pictures, positions: Sequence[int]) -> np.ndarray:
+    """Place in ``positions`` of the picture of another work that is nearest in colour and shape, -1 without one.
+
+    Several tasks on the same pictures ask for it, and the cache keeps it.
+    """
+    name = sha256_json(list(positions))[:12]
+    if name not in pictures.nearest_looking:
+        descriptors = colour_and_shape(pictures, positions).astype(np.float64)
+        _, works = np.unique([pictures.works[position] for position in positions], return_inverse=True)
+
+        def look(start: int) -> np.ndarray:
+            rows = slice(start, start + _ROWS)
+            similarity = descriptor_similarity(descriptors[rows], descriptors)
+            return nearest_allowed(similarity, works[rows, None] != works[None])
+
+        with ThreadPoolExecutor(_THREADS) as pool:
+            found = list(pool.map(look, range(0, len(positions), _ROWS)))
+        pictures.nearest_looking[name] = np.concatenate(found)
+    return pictures.nearest_looking[name]
 
 
 def describe_picture(data: bytes) -> np.ndarray:

@@ -78,6 +78,11 @@ class Pictures:
         """Colour-and-shape descriptors by position, as far as they were made (``baselines.colour_and_shape``)."""
         return {}
 
+    @cached_property
+    def nearest_looking(self) -> dict[str, np.ndarray]:
+        """What ``baselines.nearest_looking`` found, by the hash of the positions that it looked at."""
+        return {}
+
     def cells(self) -> dict[int | None, list[int]]:
         """Positions by fold: pictures that one run may be tested on together."""
         found: dict[int | None, list[int]] = {}

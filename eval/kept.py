@@ -1,8 +1,8 @@
 """Benchmarks as they lie in the cache: what was asked, of which pictures, without the pictures.
 
-``benchmarks/<name>@<revision>/`` in the cache holds ``benchmark.json`` (records, tasks and facts), the pictures'
-descriptors for the free baseline, and which of them training had seen. With the embeddings beside them that is all
-that a table is made from, so a cache can be published and ``from_cache: true`` repeats its tables.
+``benchmarks/<name>@<revision>/`` in the cache holds ``benchmark.json`` (records, tasks and facts), what the free
+baselines know of the pictures' colours and shapes, and which of them training had seen. With the embeddings beside them
+that is all that a table is made from, so a cache can be published and ``from_cache: true`` repeats its tables.
 """
 
 import contextlib
@@ -35,6 +35,7 @@ _log = logging.getLogger(__name__)
 
 _KIND = "="  # names the kind of a JSON object that is no plain mapping
 _PICTURES = "pictures"
+_LOOKS = "looks.safetensors"
 _PACKAGES = ("eval.", "iconoclip.")
 # Where the data lies says nothing of what it is; the revision is compared by itself.
 _PLACES = ("root", "path", "revision")
@@ -67,7 +68,7 @@ class KeptBenchmarks:
         self._root = config.cache_folder / "benchmarks"
 
     def keep(self, benchmark: Benchmark, ready: Prepared) -> None:
-        """Write a benchmark and the descriptors that its baselines made, as far as they are not there."""
+        """Write a benchmark and what its free baselines made of the pictures, as far as it is not there."""
         if self._config.from_cache:
             return
         folder = self._folder(benchmark, ready.pictures)
@@ -78,7 +79,10 @@ class KeptBenchmarks:
             _log.warning("%s: is not kept in the cache (%s)", benchmark.shown_name, error)
             return
         _write_json(folder / "benchmark.json", about)
-        self._keep_descriptors(folder, ready.pictures)
+        known = dict(sorted(ready.pictures.descriptors.items()))
+        if known:
+            looks = {"positions": np.array(list(known)), "descriptors": np.stack(list(known.values()))}
+            _write_looks(folder / _LOOKS, looks | ready.pictures.nearest_looking)
 
     def open(self, benchmark: Benchmark) -> Prepared:
         """The benchmark as an earlier evaluation asked it.
@@ -101,16 +105,12 @@ class KeptBenchmarks:
         pictures = _restore(name, about[_PICTURES])
         return decode(about["prepared"], pictures)
 
-    def recall_descriptors(self, benchmark: Benchmark, pictures: Pictures) -> None:
-        """Give the pictures the descriptors that were made before."""
-        path = self._folder(benchmark, pictures) / "descriptors.safetensors"
-        try:
-            with safe_open(path, framework="np") as file:
-                if (file.metadata() or {}).get("described_by") == DESCRIBED_BY:
-                    positions = file.get_tensor("positions").tolist()
-                    pictures.descriptors.update(zip(positions, file.get_tensor("descriptors"), strict=True))
-        except (SafetensorError, OSError):
-            pass  # not there yet, or damaged
+    def recall_looks(self, benchmark: Benchmark, pictures: Pictures) -> None:
+        """Give the pictures the descriptors, and the nearest by them, that were made before."""
+        found = _read_looks(self._folder(benchmark, pictures) / _LOOKS)
+        if found:
+            pictures.descriptors.update(zip(found.pop("positions").tolist(), found.pop("descriptors"), strict=True))
+            pictures.nearest_looking.update(found)
 
     def keep_leaks(self, name: str, pictures: Pictures, leaks: "Leaks", train_sets: list[str]) -> None:
         """Write which pictures training had seen, and the names of the training sets."""
@@ -144,16 +144,6 @@ class KeptBenchmarks:
         config = self._config.to_json()
         models = [[model.get("name"), model.get("weights")] for model in config["models"]]
         return sha256_json([config["contamination"], config.get("shards"), models])
-
-    def _keep_descriptors(self, folder: Path, pictures: Pictures) -> None:
-        known = dict(sorted(pictures.descriptors.items()))
-        path = folder / "descriptors.safetensors"
-        if not known or _num_rows(path) == len(known):
-            return
-        tensors = {"positions": np.array(list(known)), "descriptors": np.stack(list(known.values()))}
-        with atomic_path(path) as temporary:
-            save_file(tensors, temporary, metadata={"described_by": DESCRIBED_BY})
-            temporary.chmod(0o644)
 
 
 def encode(value: Any, pictures: Pictures | None = None) -> Any:
@@ -253,13 +243,24 @@ def _restore(name: str, about: dict[str, Any]) -> Pictures:
     )
 
 
-def _num_rows(path: Path) -> int:
+def _read_looks(path: Path) -> dict[str, np.ndarray]:
+    """Tensors of a file; none where it is missing, damaged, or of another way to describe pictures."""
     try:
         with safe_open(path, framework="np") as file:
-            is_right = (file.metadata() or {}).get("described_by") == DESCRIBED_BY
-            return file.get_slice("positions").get_shape()[0] if is_right else 0
+            if (file.metadata() or {}).get("described_by") == DESCRIBED_BY:
+                return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
     except (SafetensorError, OSError):
-        return 0
+        pass
+    return {}
+
+
+def _write_looks(path: Path, tensors: dict[str, np.ndarray]) -> None:
+    there = _read_looks(path)
+    if {name: len(rows) for name, rows in there.items()} == {name: len(rows) for name, rows in tensors.items()}:
+        return
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata={"described_by": DESCRIBED_BY})
+        temporary.chmod(0o644)
 
 
 def _write_json(path: Path, value: Any) -> None:

@@ -327,6 +327,8 @@ def _headline(
 def _figures_of(measure: Measure, chosen: np.ndarray, weights_Rq: np.ndarray) -> np.ndarray:
     """Figures [R] of a pooled measure, given how often each chosen query counts."""
     assert measure.pooled is not None
+    if chosen.all():
+        return measure.pooled(weights_Rq)
     weights_RQ = np.zeros((len(weights_Rq), len(chosen)))
     weights_RQ[:, chosen] = weights_Rq
     return measure.pooled(weights_RQ)

@@ -127,7 +127,7 @@ def _prepare(config: EvalConfig, data: EvalData, kept: KeptBenchmarks) -> list[t
         total = len(config.benchmarks)
         raise EvaluationError("\n  ".join([f"{len(problems)} of {total} benchmarks cannot run:", *problems]))
     for benchmark, prepared in ready:
-        kept.recall_descriptors(benchmark, prepared.pictures)
+        kept.recall_looks(benchmark, prepared.pictures)
     return ready
 
 

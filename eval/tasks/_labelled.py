@@ -8,7 +8,7 @@ import numpy as np
 
 from iconoclip import metrics
 
-from ..baselines import colour_and_shape, descriptor_similarity, largest_class, nearest_allowed
+from ..baselines import largest_class, nearest_looking
 from ..data import Pictures
 from ..statistics import MIN_WORKS
 from ._slices import picture_slices
@@ -136,9 +136,7 @@ def class_rows(
 
 def picture_baselines(task: Labelled) -> dict[str, np.ndarray]:
     """Predictions of the largest class and of the colour-and-shape neighbour outside the picture's document."""
-    labels, works = np.array(task.labels), works_of(task)
-    descriptors = colour_and_shape(task.pictures, task.positions)
-    near = nearest_allowed(descriptor_similarity(descriptors, descriptors), works[:, None] != works[None])
+    labels, near = np.array(task.labels), nearest_looking(task.pictures, task.positions)
     return {
         "largest_class": np.full(len(labels), largest_class(labels)),
         "colour_and_shape": np.where(near >= 0, labels[near], -1),
