@@ -10,9 +10,10 @@ from .report_figures import Plot, upper_bound, whisker
 from .report_tables import breakable
 from .report_verdict import losses
 from .report_words import NO_VALUE, Words
-from .report_worth import ALLOWED_LOSS, Way, missing_ways, verdict, way_words, ways
+from .report_worth import ALLOWED_LOSS, Way, alpha_words, missing_ways, verdict, way_words, ways
 
 _SHOWN_LOSSES = 12
+_MOST_DIGITS = 6
 
 
 def worth_parts(words: Words, results: Results) -> list[str]:
@@ -36,7 +37,7 @@ def worth_parts(words: Words, results: Results) -> list[str]:
 
 
 def _table(words: Words, results: Results, found: Sequence[Way]) -> str:
-    names = ("way", "gain", "", "interval", "on", "general", "interval", "energy", "hours")
+    names = ("way", "gain", "", "on", "general", "energy", "hours")
     head = [words.html(f"head.{name}") if name else "" for name in names]
     gains = [way.gain for way in found if way.gain is not None]
     reach = upper_bound([end for row in gains for end in (row.ci_low, row.ci_high)])
@@ -44,7 +45,7 @@ def _table(words: Words, results: Results, found: Sequence[Way]) -> str:
         head[2] = escape(words("axis.difference", reach=words.number(100 * reach, 0)))
     rows = [[*_name(words, way), *_gain(words, way, reach), *_costs(words, way)] for way in found]
     labels = [words(f"head.{name}") if name else "" for name in names]
-    return pages.table(head, rows, numeric=(1, 5, 7, 8), css="worth cards", labels=labels)
+    return pages.table(head, rows, numeric=(1, 4, 5, 6), css="worth cards", labels=labels)
 
 
 def _name(words: Words, way: Way) -> list[str]:
@@ -56,7 +57,7 @@ def _gain(words: Words, way: Way, reach: float) -> list[str]:
     row = way.gain
     if row is None:
         text = words.html("worth.reference") if way.kind == "asked" else words.html("outcome.not_compared")
-        return [NO_VALUE, f'<span class="quiet">{text}</span>', "", ""]
+        return [NO_VALUE, f'<span class="quiet">{text}</span>', ""]
     interval = words.interval("share", row.ci_low, row.ci_high, delta=True)
     delta = words.delta("share", row.delta)
     ends = (row.ci_low, row.ci_high)
@@ -64,23 +65,30 @@ def _gain(words: Words, way: Way, reach: float) -> list[str]:
         row.delta, *ends, axis=(-reach, reach), marks=((0.0, "zero"),), label=f"{delta}, {interval}"
     )  # fmt: skip
     on = words.counted("questions", len(row.questions))
-    return [escape(delta), drawn, escape(interval), escape(on)]
+    return [_with_interval(delta, interval), drawn, escape(on)]
 
 
 def _costs(words: Words, way: Way) -> list[str]:
     row = way.general
-    general = [escape(words.delta("share", row.delta if row else None))]
-    general.append(escape(words.interval("share", row.ci_low, row.ci_high, delta=True)) if row else NO_VALUE)
+    general = NO_VALUE
+    if row is not None:
+        interval = words.interval("share", row.ci_low, row.ci_high, delta=True)
+        general = _with_interval(words.delta("share", row.delta), interval)
     if way.kind == "probe":
-        return [*general, f'<span class="quiet">{words.html("worth.not_metered")}</span>', NO_VALUE]
+        general = f'<span class="quiet">{words.html("worth.unchanged")}</span>'
+        return [general, f'<span class="quiet">{words.html("worth.not_metered")}</span>', NO_VALUE]
     kwh = NO_VALUE if way.kwh is None else small_number(words, way.kwh)
     hours = NO_VALUE if way.hours is None else small_number(words, way.hours)
-    return [*general, f'<span title="{escape(way.energy_method)}">{kwh}</span>', hours]
+    return [general, f'<span title="{escape(way.energy_method)}">{kwh}</span>', hours]
+
+
+def _with_interval(delta: str, interval: str) -> str:
+    return f'<span>{escape(delta)}<br><span class="quiet">{escape(interval)}</span></span>'
 
 
 def small_number(words: Words, value: float) -> str:
-    """Two significant digits down to 0.0001: ``12``, ``1.5``, ``0.0034``."""
-    digits = next((d for d in range(4) if abs(value) >= 10 ** (1 - d)), 4)
+    """Two significant digits: ``12``, ``1.5``, ``0.0034``, ``0.00012``; six places at most."""
+    digits = next((d for d in range(_MOST_DIGITS) if abs(value) >= 10 ** (1 - d)), _MOST_DIGITS)
     return words.number(value, digits if value else 0)
 
 
@@ -208,7 +216,7 @@ def _sweep(words: Words, results: Results, model: str) -> list[str]:
     plot.line([(x, y) for x, y, _ in places], css="span")
     for x, y, alpha in places:
         is_chosen = alpha == average.get("alpha")
-        named = words("pareto.alpha", alpha=words.number(alpha, 2)) if is_chosen or alpha in (0, 1) else ""
+        named = words("pareto.alpha", alpha=alpha_words(words, alpha)) if is_chosen or alpha in (0, 1) else ""
         plot.point(x, y, name=named, css="dot" if is_chosen else "base")
-    about = words.html("pareto.sweep", model=model, alpha=words.number(average["alpha"], 2))
+    about = words.html("pareto.sweep", model=model, alpha=alpha_words(words, average["alpha"]))
     return [f"<figure>{plot.svg()}<figcaption>{about}</figcaption></figure>"]

@@ -49,7 +49,7 @@ def task_parts(words: Words, sheet: Mapping[str, Any]) -> list[str]:
         parts.append(f'<p class="small">{text} {verdict}</p>')
     for model, by_language in (sheet.get("texts_cut") or {}).items():
         cut = [
-            f"{language}: {_part(words, found['num_cut'], found['num_texts'])}"
+            words("slice.of", field=language, value=_part(words, found["num_cut"], found["num_texts"]))
             for language, found in by_language.items()
             if found["num_cut"]
         ]

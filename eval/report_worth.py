@@ -136,8 +136,11 @@ def verdict(words: Words, results: Results) -> str:
     if way is None:
         return words("worth.nothing_compared" if any(way.is_tuned for way in found) else "worth.nothing_tuned")
     probe = next((other.gain for other in found if other.kind == "probe"), None)
+    key = f"worth.{way.fate}"
+    if way.fate in ("no_gain", "worse") and probe is not None and probe.ci_low > 0:
+        key = f"worth.{way.fate}_probe"
     return words(
-        f"worth.{way.fate}",
+        key,
         model=way.model,
         kind=way_words(words, way),
         gain=_shown(words, way.gain),
@@ -157,9 +160,14 @@ def missing_ways(found: Sequence[Way]) -> list[str]:
 
 
 def way_words(words: Words, way: Way) -> str:
-    """``full fine-tuning with WiSE-FT (α 0.4)``."""
+    """``full fine-tuning with WiSE-FT, α 0.4``."""
     name = words(f"way.{way.kind}")
-    return name if way.alpha is None else words("way.with_wise_ft", name=name, alpha=words.number(way.alpha, 2))
+    return name if way.alpha is None else words("way.with_wise_ft", name=name, alpha=alpha_words(words, way.alpha))
+
+
+def alpha_words(words: Words, alpha: float) -> str:
+    """``0``, ``0.4``, ``0.45``."""
+    return words.number(alpha, next(digits for digits in range(3) if digits == 2 or round(alpha, digits) == alpha))
 
 
 def _delta(row: Overall | None) -> float:

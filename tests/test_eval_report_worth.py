@@ -99,7 +99,7 @@ def test_ways_that_are_not_there_are_named():
     probe = row("base", 0.2, way_b="probe")
     assert missing_ways(ways(results(GAIN, probe, trainings=averaged))) == ["way.lora"]
     text = "".join(worth_parts(EN, results(GAIN, probe, trainings=averaged)))
-    assert "full fine-tuning with WiSE-FT (α 0.40)" in text
+    assert "full fine-tuning with WiSE-FT, α 0.4" in text
     assert "base with linear probe" in text
 
 
@@ -115,13 +115,19 @@ def test_energy_and_hours_stand_beside_the_gain():
     assert "0,012" in text
     assert ">1,5<" in text
     assert report_opening.small_number(EN, 12.34) == "12"
-    assert report_opening.small_number(EN, 0.00023) == "0.0002"
+    assert report_opening.small_number(EN, 0.00023) == "0.00023"
 
 
 def test_of_several_folders_the_row_on_most_questions_counts():
     more = Overall(**{**GAIN.__dict__, "delta": 0.2, "questions": (*QUESTIONS, ("c", "t", "accuracy@1"))})
     found = results(GAIN, more)
     assert found.whole("heritage", "base", "tuned").delta == 0.2
+
+
+def test_a_probe_that_gains_is_named_where_tuning_does_not():
+    rows = [row("tuned", 0.01), row("base", 0.2, way_b="probe")]
+    assert "while a linear probe on the base gains +20.0" in verdict(EN, results(*rows))
+    assert "probe" not in verdict(EN, results(row("tuned", 0.01), row("base", 0.01, way_b="probe")))
 
 
 # ---- gain against loss ----
@@ -149,7 +155,7 @@ def test_a_sweep_of_averages_is_drawn_from_the_run_s_own_record():
     trainings = {"tuned": {"method": "full", "wise_ft": {"alpha": 0.5, "points": points}}}
     text = "".join(pareto_parts(EN, results(GAIN, trainings=trainings)))
     assert text.count("<circle") == 3
-    assert "without intervals; α 0.50 was chosen" in text
+    assert "without intervals; α 0.5 was chosen" in text
     assert "No control benchmark was evaluated" in text
     assert not pareto_parts(EN, results(GAIN))
 
