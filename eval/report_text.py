@@ -13,6 +13,7 @@ from .report_verdict import headline, judge, losses
 from .report_words import NO_VALUE, Words
 from .report_worth import Way, verdict, way_words, ways
 
+_FLOATS = 8  # LaTeX holds some 50 tables back for lack of room, older ones 18
 _ROWS = 40  # of one LaTeX table
 _MARKDOWN_SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>|#"} | {"\n": " ", "\r": " "})
 _LATEX_SPECIAL = str.maketrans(
@@ -57,7 +58,8 @@ def report_latex(words: Words, results: Results) -> str:
         parts.append(f"\\noindent\\textbf{{{_latex(words('worth.title'))}}} {_latex(verdict(words, results))}")
     parts += [_latex_table(table) for table in _opening(words, results)]
     parts.append(f"\\noindent {_latex(_headline(words, results))}")
-    parts += [_latex_table(table) for table in _tables(words, results, all_slices=False)]
+    for number, table in enumerate(_tables(words, results, all_slices=False), start=1):
+        parts += [_latex_table(table), *(["\\clearpage"] if number % _FLOATS == 0 else [])]
     parts.append(f"\\noindent {_latex(_note(words, results))}")
     return "\n\n".join(parts) + "\n"
 

@@ -43,6 +43,8 @@ def trust_parts(words: Words, results: Results, question: Question) -> list[str]
         listed = "".join(f"<li><bdi>{escape(reason)}</bdi></li>" for reason in reasons)
         parts.append(f"<details><summary>{words.html('trust.no_promises')}</summary><ul>{listed}</ul></details>")
     drawings = "".join(_drawings(words, row) for row in measured)
+    for key in ("reliability.about", "risk.about"):
+        parts.append(f'<p class="small">{words.html(key)}</p>')
     return [*parts, f'<div class="figures">{drawings}</div>']
 
 
@@ -118,6 +120,5 @@ def _drawings(words: Words, row: Row) -> str:
     )  # fmt: skip
     risk.line([(coverage, wrong) for coverage, wrong in row["risk_coverage"]], css="span")
     return "".join(
-        f"<figure>{plot.svg()}<figcaption><b><bdi>{escape(model)}</bdi></b><br>{words.html(key)}</figcaption></figure>"
-        for plot, key in ((reliability, "reliability.about"), (risk, "risk.about"))
+        f"<figure>{plot.svg()}<figcaption>{escape(plot.label)}</figcaption></figure>" for plot in (reliability, risk)
     )

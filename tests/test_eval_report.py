@@ -1,5 +1,7 @@
 """A report shows the figures of results.jsonl and no others, claims no more than they carry, and is one safe file."""
 
+import base64
+import hashlib
 import html
 import json
 import re
@@ -16,8 +18,9 @@ from eval import report_html, report_reading, report_verdict
 from eval.report import write_report
 from eval.report_figures import confusion_matrix, upper_bound, whisker
 from eval.report_words import Words, open_words, read_catalogue
+from iconoclip import pages
 from iconoclip.errors import EvaluationError
-from iconoclip.pages import THIN_SPACE
+from iconoclip.pages import MINUS, TEMPLATES, THIN_SPACE
 
 HOSTILE = '<script>alert("x")</script><img src=http://evil.example/a.png>'
 HIT = "text_to_image/hit_rate@1"
@@ -564,3 +567,35 @@ def test_samples_are_found_by_the_name_that_evaluation_gives(folder):
     question = results.questions[0]
     assert len(results.samples("trained", question) or []) == 2
     assert results.samples("nobody", question) is None
+
+
+SORTED = """<!doctype html><html lang="{lang}"><body><table>
+<thead><tr><th>name</th><th class="n">value</th></tr></thead>
+<tbody><tr class="group"><td>group</td><td></td></tr><tr><td>b</td><td class="n">{minus}3{point}1 points</td></tr>
+<tr><td>a</td><td class="n">1{thin}404{point}5</td></tr><tr><td>d</td><td class="n">–</td></tr>
+<tr><td>c</td><td class="n">+12{point}0 %</td></tr></tbody></table><script>{script}
+document.querySelectorAll("th")[{column}].click();</script></body></html>"""
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("lang", "point"), [("en", "."), ("fr", ",")])
+@pytest.mark.parametrize(("column", "expected"), [(0, "group a b c d"), (1, "group a c b d")])
+def test_tables_sort_by_a_click(tmp_path, chromium, lang, point, column, expected):
+    script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
+    page = tmp_path / "sorted.html"
+    marks = {"thin": THIN_SPACE, "minus": MINUS, "lang": lang, "point": point, "column": column}
+    page.write_text(SORTED.format(script=script, **marks), encoding="utf-8")
+    command = [
+        chromium, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+        f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", page.as_uri(),
+    ]  # fmt: skip
+    dom = subprocess.run(command, check=True, capture_output=True, timeout=120, text=True).stdout
+    assert " ".join(re.findall(r"<tr[^>]*><td>(\w+)", dom)) == expected  # numbers fall first, what is no number is last
+
+
+def test_only_our_own_script_may_run(folder, tmp_path):
+    text = write_report([folder], tmp_path / "report.html").read_text(encoding="utf-8")
+    code = text.split("<script>")[1].split("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in text
+    assert "script" not in pages.page("t", [])
