@@ -222,6 +222,9 @@ def mean_average_precision(
     A sample that counts w times is w tied samples, as scikit-learn's ``sample_weight`` has it.
     """
     weights_RQ = np.ones((1, len(score_QC))) if weights_RQ is None else weights_RQ
+    counts_Q = weights_RQ.any(axis=0)
+    if not counts_Q.all():  # as in a slice: the others need not be sorted and summed
+        score_QC, positive_QC, weights_RQ = score_QC[counts_Q], positive_QC[counts_Q], weights_RQ[:, counts_Q]
     totals, counted = np.zeros(len(weights_RQ)), np.zeros(len(weights_RQ))
     num_positive_C = positive_QC.sum(axis=0)
     for found_RC in _precisions_of_large_classes(score_QC, positive_QC, weights_RQ):
