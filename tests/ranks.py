@@ -2,15 +2,18 @@
 
     crew.run(2, function, *arguments)  # -> what each of the two returned, in the order of the ranks
 
-``function`` is a module's own; RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT are set when it is called.
+``function`` is a module's own; RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT are set when it is called. ``fork`` starts
+one process that is no rank, to be signalled or killed.
 """
 
 import multiprocessing
 import os
+import signal
 import socket
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
@@ -25,6 +28,25 @@ class Failed:
 
     kind: str
     text: str
+
+
+@contextmanager
+def fork(function: Callable[..., Any], *arguments: Any) -> Iterator[ForkServerProcess]:
+    """Call ``function`` in a process that has a session of its own; what is left of its group is killed at the end."""
+    process = multiprocessing.get_context("forkserver").Process(target=_call_in_a_session, args=(function, arguments))
+    process.start()
+    assert process.pid is not None
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.join()
+
+
+def _call_in_a_session(function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    os.setsid()
+    function(*arguments)
 
 
 class Crew:

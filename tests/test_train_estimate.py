@@ -1,14 +1,13 @@
 """``iconoclip train CONFIG --estimate``: sums by hand, and a real one that leaves nothing behind."""
 
-import os
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from ranks import Crew
 
 from train.config import TrainConfig
 from train.estimate import NUM_TIMED, Measured, describe, estimate_run, size_of
@@ -87,26 +86,15 @@ def test_twenty_steps_are_timed_and_nothing_is_left(
     assert "assumed:" in text
 
 
-def test_one_of_two_processes_says_it(write_config: Callable[..., Path]) -> None:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        port = server.getsockname()[1]
-    command = [sys.executable, "-m", "iconoclip.cli", "train", str(write_config()), "--estimate"]
-    env = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    ranks = [
-        subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=env | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-        )
-        for rank in (0, 1)
-    ]
-    said = [process.communicate(timeout=150) for process in ranks]
-    assert [process.returncode for process in ranks] == [0, 0], said
-    assert "on 2 x cpu, nodes: 1" in said[0][0]
-    assert said[1][0] == ""
+def estimates(path: Path) -> str:
+    """In one of the processes: what it says."""
+    return estimate_run(TrainConfig.load(path))
+
+
+def test_one_of_two_processes_says_it(write_config: Callable[..., Path], crew: Crew) -> None:
+    first, second = crew.run(2, estimates, write_config())
+    assert "on 2 x cpu, nodes: 1" in first
+    assert second == ""
 
 
 def test_staging_and_estimating_are_two_commands(write_config: Callable[..., Path], tmp_path: Path) -> None:

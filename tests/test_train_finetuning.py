@@ -1,16 +1,13 @@
 """Whole runs with adapters, and with what keeps the base's knowledge: interrupted and not."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from ranks import Crew
 
 from iconoclip import models
 from train.config import TrainConfig
@@ -208,7 +205,14 @@ def test_the_best_average_is_exported_and_the_raw_weights_are_kept(
     assert json.loads((run / "wise_ft.json").read_text()) == report
 
 
-def test_two_processes_with_adapters_and_a_guard_do_as_one(guarded: Callable[..., Path], tmp_path: Path) -> None:
+def trains(path: Path) -> None:
+    """In one of the processes: a whole run."""
+    run_training(TrainConfig.load(path))
+
+
+def test_two_processes_with_adapters_and_a_guard_do_as_one(
+    guarded: Callable[..., Path], tmp_path: Path, crew: Crew
+) -> None:
     # As copies (DDP): drops, the way back, the averages and every loss are those of one process, but for rounding.
     general = {"path": str(tmp_path / "shards"), "split": "test"}
     changes = {
@@ -221,23 +225,7 @@ def test_two_processes_with_adapters_and_a_guard_do_as_one(guarded: Callable[...
     }
     one = run_training(TrainConfig.load(guarded("one", **changes)))
     path, two = guarded("two", **changes), tmp_path / "two"
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        port = str(server.getsockname()[1])
-    bare = {name: value for name, value in os.environ.items() if name not in ("RANK", "WORLD_SIZE", "LOCAL_RANK")}
-    running = []
-    for rank in ("0", "1"):
-        env = bare | {
-            "RANK": rank,
-            "LOCAL_RANK": rank,
-            "WORLD_SIZE": "2",
-            "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": port,
-        }
-        command = [sys.executable, "-m", "iconoclip.cli", "train", str(path)]
-        running.append(subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True))
-    errors = [process.communicate(timeout=150)[1] for process in running]
-    assert [process.returncode for process in running] == [0, 0], errors
+    crew.run(2, trains, path)
     for ours, theirs in zip(_steps(one), _steps(two), strict=True):
         assert theirs == pytest.approx(ours, rel=1e-4)
     records = [json.loads((run / "run.json").read_text()) for run in (one, two)]

@@ -1,10 +1,6 @@
 """Whole runs: interrupted and not, in one process and in two, with every kind of bad luck."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from ranks import Crew, fork
 
 from iconoclip import models
 from iconoclip.errors import ConfigError, IconoclipError
@@ -33,13 +30,9 @@ def _sha(run: Path) -> str:
     return models.load(str(run)).weights_sha256
 
 
-def _start(config: Path, *overrides: str, rank: int = 0, world: int = 1, port: int = 0) -> subprocess.Popen[str]:
-    env = {name: value for name, value in os.environ.items() if name not in ("RANK", "WORLD_SIZE", "LOCAL_RANK")}
-    if world > 1:
-        env |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world)}
-        env |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    command = [sys.executable, "-m", "iconoclip.cli", "train", str(config), *overrides]
-    return subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
+def trains(path: Path, overrides: list[str]) -> None:
+    """In a process of its own, or in one of several: a whole run."""
+    run_training(TrainConfig.load(path, overrides))
 
 
 def test_a_run_learns_and_leaves_what_it_should(write_config: Callable[..., Path], tmp_path: Path) -> None:
@@ -92,17 +85,16 @@ def test_a_run_that_stopped_and_went_on_equals_one_that_did_not(write_config: Ca
 def test_a_killed_run_goes_on_bit_for_bit(write_config: Callable[..., Path], tmp_path: Path) -> None:
     whole = run_training(TrainConfig.load(write_config("whole", samples=4000, checkpoint={"every": 5}, stop_after=40)))
     path = write_config("killed", samples=4000, checkpoint={"every": 5})
-    process = _start(path)
     run = tmp_path / "killed"
     deadline = time.monotonic() + 100
-    # Killed in the middle of a stretch: some lines of metrics.jsonl lie after the last checkpoint.
-    while process.poll() is None and time.monotonic() < deadline:
-        metrics = run / "metrics.jsonl"
-        if (run / "latest").exists() and metrics.is_file() and metrics.read_text().count("\n") >= 7:
-            break
-        time.sleep(0.01)
-    process.kill()
-    process.communicate()
+    with fork(trains, path, []) as process:
+        # Killed in the middle of a stretch: some lines of metrics.jsonl lie after the last checkpoint.
+        while process.is_alive() and time.monotonic() < deadline:
+            metrics = run / "metrics.jsonl"
+            if (run / "latest").exists() and metrics.is_file() and metrics.read_text().count("\n") >= 7:
+                break
+            time.sleep(0.01)
+        process.kill()
     with (run / "metrics.jsonl").open("a") as file:
         file.write('{"step": 99, "lo')  # what a kill in the middle of a line leaves
     (run / "checkpoints/.step-00000099.tmp").mkdir()
@@ -112,16 +104,11 @@ def test_a_killed_run_goes_on_bit_for_bit(write_config: Callable[..., Path], tmp
     assert not list((run / "checkpoints").glob(".*"))
 
 
-def test_two_processes_train_as_one(write_config: Callable[..., Path], tmp_path: Path) -> None:
+def test_two_processes_train_as_one(write_config: Callable[..., Path], tmp_path: Path, crew: Crew) -> None:
     options = {"loss": "sigmoid", "validation": {"path": str(tmp_path / "shards"), "every": 4}}
     one = run_training(TrainConfig.load(write_config("one", expect_processes=1, **options)))
     path = write_config("two", expect_processes=2, **options)
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        port = server.getsockname()[1]
-    processes = [_start(path, rank=rank, world=2, port=port) for rank in (0, 1)]
-    errors = [process.communicate(timeout=150)[1] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], errors
+    crew.run(2, trains, path, [])
     ours, theirs = _steps(one), _steps(tmp_path / "two")
     assert len(theirs) == 12
     for (step, loss, norm), (other_step, other_loss, other_norm) in zip(ours, theirs, strict=True):
@@ -130,7 +117,6 @@ def test_two_processes_train_as_one(write_config: Callable[..., Path], tmp_path:
         assert other_norm == pytest.approx(norm, rel=1e-4)
     record = json.loads((tmp_path / "two/run.json").read_text())
     assert record["sessions"][0]["num_processes"] == 2
-    assert not errors[1].strip()  # only rank 0 speaks
     # One process goes on where two stopped: the same stream, and the same weights but for rounding.
     longer = ["samples=128", "resume.allow=[samples]", "expect_processes=1"]
     run_training(TrainConfig.load(path, longer))

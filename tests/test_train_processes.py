@@ -150,6 +150,7 @@ def test_torchrun_starts_two_processes_that_train_as_one(write_config: Callable[
     command = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "iconoclip.cli", "train")
     done = _launch(*command, str(path))
     assert done.returncode == 0, done.stderr
+    assert done.stderr.count("finished 5 steps") == 1  # only rank 0 speaks
     assert _steps(tmp_path / "two") == [(step, pytest.approx(loss, rel=1e-5)) for step, loss in _steps(whole)]
     assert json.loads((tmp_path / "two/run.json").read_text())["sessions"][0]["num_processes"] == 2
 

@@ -1,5 +1,6 @@
 """``slurm/train.sbatch`` on a real Slurm of two nodes: whatever stops a run, it goes on as if nothing had happened."""
 
+import contextlib
 import json
 import os
 import signal
@@ -10,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ranks import Crew
 from servers.slurm import Slurm
 
 from iconoclip import models
+from train.config import TrainConfig
+from train.loop import run_training
 
 pytestmark = pytest.mark.services
 
@@ -22,7 +26,11 @@ STEPS = 160
 
 @pytest.fixture(scope="module")
 def site(
-    tmp_path_factory: pytest.TempPathFactory, slurm: Slurm, tiny_model_dir: Path, write_shards: Callable[..., Path]
+    tmp_path_factory: pytest.TempPathFactory,
+    slurm: Slurm,
+    crew: Crew,
+    tiny_model_dir: Path,
+    write_shards: Callable[..., Path],
 ) -> "Site":
     """Folder from which jobs are submitted, with the settings of this site, and a run that was never stopped."""
     folder = tmp_path_factory.mktemp("site")
@@ -31,19 +39,26 @@ def site(
     (folder / "slurm" / "env.sh").write_text(
         f'export ICONOCLIP="{sys.executable} -m iconoclip.cli" MASTER_ADDR=127.0.0.1\n'
     )
-    write_shards(folder / "shards", num_records=40)
+    write_shards(folder / "shards", num_records=271)
     made = Site(slurm, folder, tiny_model_dir)
-    job = made.submit("whole")
-    slurm.wait(job, "COMPLETED", "FAILED")
-    assert made.steps("whole")[-1][0] == STEPS, made.log(job)
+    crew.run(2, trains_there, folder, made.write_config("whole"))
+    assert made.steps("whole")[-1][0] == STEPS
+    # No epoch ends at a step before the last: wherever a run is stopped, it is in the middle of one.
+    assert all(8 * step % made.record("whole")["num_samples"] for step in range(1, STEPS + 1))
     return made
+
+
+def trains_there(folder: Path, path: Path) -> None:
+    """In one of the processes: a whole run, from another working folder."""
+    with contextlib.chdir(folder):
+        run_training(TrainConfig.load(path))
 
 
 class Site:
     def __init__(self, slurm: Slurm, folder: Path, model: Path) -> None:
         self.slurm, self.folder, self.model = slurm, folder, model
 
-    def submit(self, name: str, *, nodes: int = 2, options: tuple[str, ...] = ()) -> str:
+    def write_config(self, name: str) -> Path:
         path = self.folder / f"{name}.yaml"
         config = {
             "verb": "train",
@@ -56,12 +71,19 @@ class Site:
             "optim": {"lr": 1e-4},
             "validation": {"path": "shards", "every": 60},
             "checkpoint": {"every": 40},
-            "log": {"every": 1},
+            "log": {"every": 1, "keys": True},
             "heartbeat_s": 10,
         }
         path.write_text(json.dumps(config))
+        return path
+
+    def submit(self, name: str, *, nodes: int = 2, options: tuple[str, ...] = ()) -> str:
         own = [f"--nodes={nodes}", "--ntasks-per-node=1", "--gres=none", "--cpus-per-task=1", *options]
-        return self.slurm.submit(SCRIPT, path.name, folder=self.folder, options=own)
+        return self.slurm.submit(SCRIPT, self.write_config(name).name, folder=self.folder, options=own)
+
+    def stream(self, name: str) -> bytes:
+        """Which samples each global batch had."""
+        return (self.folder / name / "keys.jsonl").read_bytes()
 
     def steps(self, name: str) -> list[tuple[int, float]]:
         """Step and loss of every line so far."""
@@ -107,6 +129,7 @@ def test_a_run_near_its_time_limit_and_preempted_is_requeued_and_ends_the_same(s
     sessions = site.record("requeued")["sessions"]
     assert [session["num_processes"] for session in sessions] == [2, 2, 2]
     assert 30 <= sessions[0]["last_step"] == sessions[1]["first_step"] < sessions[1]["last_step"] < STEPS
+    assert site.stream("requeued") == site.stream("whole")
     assert site.steps("requeued") == site.steps("whole")
     assert site.sha256("requeued") == site.sha256("whole")
     assert not list(site.folder.glob(".stop-*"))
@@ -127,6 +150,7 @@ def test_a_killed_task_ends_the_job_and_the_next_one_goes_on(site: Site) -> None
     assert slurm.fact(job, "Restarts") == "0"
     again = site.submit("killed")
     slurm.wait(again, "COMPLETED", "FAILED")
+    assert site.stream("killed") == site.stream("whole")
     assert site.steps("killed") == site.steps("whole")
     assert site.sha256("killed") == site.sha256("whole")
 
@@ -155,6 +179,7 @@ def test_cancelled_or_stopped_by_a_person_a_run_waits_and_goes_on_with_one_node(
     sessions = site.record("cancelled")["sessions"]
     assert [session["num_processes"] for session in sessions] == [2, 2, 1]
     assert sessions[2]["first_step"] == stopped_at
+    assert site.stream("cancelled") == site.stream("whole")
     ours, theirs = site.steps("cancelled"), site.steps("whole")
     assert ours[:stopped_at] == theirs[:stopped_at]
     for (step, loss), (other_step, other_loss) in zip(ours, theirs, strict=True):

@@ -320,7 +320,8 @@ class _Counted(TorchDispatchMode):
 
 
 def _loss(case: Case) -> Loss:
-    return plugins.load("train.losses", case.loss, Loss).model_validate({"kind": case.loss})
+    masks = {"same_work": "ignore", "same_iconclass": "ignore"}
+    return plugins.load("train.losses", case.loss, Loss).model_validate({"kind": case.loss, **masks})
 
 
 def _model(folder: Path, case: Case, freeze: FreezeConfig, *, drops_units: bool) -> tuple[models.Model, towers.Towers]:
@@ -349,7 +350,8 @@ def _batch() -> tuple[Tensor, Tensor, Tensor]:
     tokens = torch.randint(4, 60, (BATCH, 24), generator=generator)
     groups = torch.arange(BATCH * 11).reshape(BATCH, 11)
     groups[13, 1] = groups[2, 1]  # one caption twice, in two processes: right for both pictures
-    groups[9, 0] = groups[6, 0]  # one picture twice
+    groups[9, 2] = groups[4, 2]  # two pages of one work, and two pictures with one notation: ignored
+    groups[11, 3] = groups[1, 3]
     return images, tokens, groups
 
 

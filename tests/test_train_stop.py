@@ -8,11 +8,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ranks import Crew
+from ranks import Crew, fork
 
 from train import loop
 from train.config import TrainConfig
@@ -156,32 +157,45 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
         process.communicate()
 
 
+def trains(path: Path) -> None:
+    """In a process of its own: a whole run."""
+    run_training(TrainConfig.load(path))
+
+
+def _trains_on(metrics: Path, process: ForkServerProcess) -> None:
+    """Wait until some steps are done."""
+    deadline = time.monotonic() + 60
+    while not (metrics.is_file() and metrics.read_text().count("\n") > 3):
+        assert process.is_alive()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def test_a_signal_to_all_processes_of_a_task_does_not_hurt_its_workers(
-    write_config: Callable[..., Path], tmp_path: Path, start: Callable[..., subprocess.Popen[str]]
+    write_config: Callable[..., Path], tmp_path: Path
 ) -> None:
-    process = start(write_config(samples=80_000, workers=1, checkpoint={"every": 100_000}))
+    path = write_config(samples=80_000, workers=1, checkpoint={"every": 100_000})
     metrics = tmp_path / "run/metrics.jsonl"
-    _wait(lambda: metrics.is_file() and metrics.read_text().count("\n") > 3, process)
-    os.killpg(process.pid, signal.SIGUSR1)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 0, errors
-    assert "stopped after step" in errors
+    with fork(trains, path) as process:
+        _trains_on(metrics, process)
+        assert process.pid is not None
+        os.killpg(process.pid, signal.SIGUSR1)
+        process.join(60)
+        assert process.exitcode == 0
+    assert json.loads((tmp_path / "run/run.json").read_text())["status"] == "stopped"
     assert _step(tmp_path / "run") == json.loads(metrics.read_text().splitlines()[-1])["step"]
 
 
-def test_workers_end_with_a_process_that_is_killed(
-    write_config: Callable[..., Path], tmp_path: Path, start: Callable[..., subprocess.Popen[str]]
-) -> None:
-    process = start(write_config(samples=80_000, workers=1))
-    metrics = tmp_path / "run/metrics.jsonl"
-    _wait(lambda: metrics.is_file() and metrics.read_text().count("\n") > 3, process)
-    os.killpg(process.pid, 0)
-    process.kill()
-    process.wait()
-    deadline = time.monotonic() + 30
-    while _is_group_alive(process.pid):  # fork server and worker are of the same group
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+def test_workers_end_with_a_process_that_is_killed(write_config: Callable[..., Path], tmp_path: Path) -> None:
+    with fork(trains, write_config(samples=80_000, workers=1)) as process:
+        _trains_on(tmp_path / "run/metrics.jsonl", process)
+        assert process.pid is not None
+        process.kill()
+        process.join()
+        deadline = time.monotonic() + 30
+        while _is_group_alive(process.pid):  # fork server and worker are of the same group
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
 
 
 def test_a_signal_while_python_imports_is_not_lost(

@@ -1,30 +1,33 @@
 """``iconoclip verify-resume``: a sound trainer goes on as if nothing had been, a broken one is found with its place."""
 
 import json
-import os
 import shutil
-import socket
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from ranks import Crew
 from safetensors.torch import load_file, save_file
+from typer.testing import CliRunner
 
+from iconoclip.cli import app
 from train.compare import compare_runs
 from train.config import TrainConfig
 from train.loop import run_training
-
-VERIFY = [sys.executable, "-m", "iconoclip.cli", "verify-resume"]
-
-
-def _clean_env(**changes: str) -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name not in ("RANK", "WORLD_SIZE")} | changes
+from train.verify import verify_resume
 
 
-def test_a_broken_stream_is_found_with_its_place(write_config: Callable[..., Path], tmp_path: Path) -> None:
+@pytest.fixture(autouse=True)
+def _no_rank(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The children are started from here, and are no part of anything."""
+    for name in ("RANK", "WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_a_broken_stream_is_found_with_its_place(
+    write_config: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Every Python that is started here goes on one batch too late, as a loader does that is one batch ahead.
     (tmp_path / "patch").mkdir()
     (tmp_path / "patch" / "sitecustomize.py").write_text(
@@ -36,49 +39,42 @@ def test_a_broken_stream_is_found_with_its_place(write_config: Callable[..., Pat
         "        real(self, first + (first > 0), last, **options)\n"
         "    data.Chunks.__init__ = late\n"
     )
-    env = _clean_env(PYTHONPATH=str(tmp_path / "patch"))
-    done = subprocess.run([*VERIFY, write_config()], capture_output=True, text=True, env=env, check=False)
-    assert done.returncode == 2, done.stdout + done.stderr
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "patch"))
+    done = CliRunner().invoke(app, ["verify-resume", str(write_config())])
+    assert done.exit_code == 2, done.output
     went_on = int(done.stdout.split("went on after step ")[1].split(",")[0])
     assert f"samples    DIFFER from step {went_on + 1} on, first at position 0: " in done.stdout
     assert f"figures    DIFFER from step {went_on + 1} on: loss" in done.stdout
     assert "weights    DIFFER in" in done.stdout
 
 
-def test_a_sound_trainer_is_found_sound_in_two_processes(write_config: Callable[..., Path], tmp_path: Path) -> None:
-    config = write_config(heartbeat_s=5, micro_batch=2, workers=1, checkpoint={"every": 100})
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        port = server.getsockname()[1]
-    ranks = [
-        subprocess.Popen(
-            [*VERIFY, config],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=_clean_env(
-                RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port)
-            ),
-        )
-        for rank in (0, 1)
-    ]
-    said = [process.communicate(timeout=200) for process in ranks]
-    assert [process.returncode for process in ranks] == [0, 0], said
-    assert said[1][0] == ""
-    head, *lines = said[0][0].splitlines()
-    assert "2 process(es) with 1 workers; killed after step" in head
+def verifies(path: Path) -> tuple[str, bool]:
+    """In one of the processes: what it says, and whether all is well."""
+    return verify_resume(TrainConfig.load(path))
+
+
+def test_a_sound_trainer_is_found_sound_in_two_processes(
+    write_config: Callable[..., Path], tmp_path: Path, crew: Crew
+) -> None:
+    path = write_config(heartbeat_s=5, micro_batch=2, checkpoint={"every": 100})
+    (said, is_sound), others = crew.run(2, verifies, path, timeout_s=200)
+    assert others == ("", True)
+    head, *lines = said.splitlines()
+    assert is_sound, said
+    assert "2 process(es) with 0 workers; killed after step" in head
     assert [line.split()[0] for line in lines] == ["samples", "figures", "weights", "optimizer"]
     assert all("agree" in line for line in lines)
     assert not list(tmp_path.glob(".run.verify-*"))  # and leaves nothing
     assert not (tmp_path / "run").exists()
 
 
-def test_a_run_that_does_not_work_is_said_in_one_line(write_config: Callable[..., Path]) -> None:
-    done = subprocess.run(
-        [*VERIFY, write_config(data="nowhere")], capture_output=True, text=True, env=_clean_env(), check=False
-    )
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
-    assert "the run did not come to its 3rd step: nowhere" in done.stderr
+def test_a_run_that_does_not_work_is_said_in_one_line_by_all(
+    write_config: Callable[..., Path], tmp_path: Path, crew: Crew
+) -> None:
+    for failed in crew.run(2, verifies, write_config(data="nowhere"), fails=True, timeout_s=60):
+        assert failed.kind == "IconoclipError", failed.text
+        assert failed.text.startswith("verify-resume: the run did not come to its 3rd step: "), failed.text
+    assert not list(tmp_path.glob(".run.verify-*"))
 
 
 def test_what_differs_is_named(write_config: Callable[..., Path], tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ LOST_STEPS = 2  # trained after the last checkpoint when the kill comes
 MORE_STEPS = 4  # trained after the place where it came
 _MIN_STEPS = 1000  # of the run that is to be killed: it must not end before
 _POLL_S = 0.01
+_GRACE_S = 10.0  # for a file that another process has written to be seen here
 _PATIENCE_S = 3600.0  # a model of billions of weights loads slowly
 _PLAN, _KILLED, _WHOLE = "plan.json", "killed", "whole"
 
@@ -70,9 +71,14 @@ def _scratch(config: TrainConfig) -> Path:
     if not meeting:
         return Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
     folder = parent / f"{prefix}{meeting}"
-    if is_first_process():
-        shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(exist_ok=True)
+    # What one that was killed left behind. Another process may be here already, but has written nothing of what is
+    # removed: its child joins ours first.
+    if is_first_process():
+        for name in (_KILLED, _WHOLE):
+            shutil.rmtree(folder / name, ignore_errors=True)
+    (folder / _PLAN).unlink(missing_ok=True)
+    (folder / f"log-{_rank()}.txt").unlink(missing_ok=True)
     return folder
 
 
@@ -81,7 +87,7 @@ def _kill_once(config: TrainConfig, folder: Path) -> int:
     child = _start(config, folder, _KILLED, turn=0)
     plan = folder / _PLAN
     if not is_first_process():
-        _wait_for(plan)
+        _wait_for(plan, child)
         child.kill()  # or it would end by itself, some time after it misses the one that was killed
         child.wait()
         return int(json.loads(plan.read_text(encoding="utf-8"))["last_step"])
@@ -111,12 +117,11 @@ def _start(
     config: TrainConfig, folder: Path, name: str, *, turn: int, stop_after: int | None = None
 ) -> subprocess.Popen[bytes]:
     """Train in a process of its own, into ``folder/name``; ``turn`` counts the runs of this process."""
-    rank = os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or "0"
-    path = folder / f"{name}-{rank}.yaml"
+    path = folder / f"{name}-{_rank()}.yaml"
     write_text(path, json.dumps(_short(config, folder / name).to_json()))  # JSON is YAML
     command = [sys.executable, "-m", "iconoclip.cli", "train", str(path)]
     command += [f"stop_after={stop_after}"] if stop_after else []
-    with (folder / f"log-{rank}.txt").open("ab") as log:
+    with (folder / f"log-{_rank()}.txt").open("ab") as log:
         return subprocess.Popen(command, env=_environment(turn), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
 
@@ -157,17 +162,25 @@ def last_step(out: Path) -> int:
     return max((row["step"] for row in compare.read_rows(out / KEYS_NAME)), default=0)
 
 
-def _wait_for(path: Path) -> None:
-    deadline = time.monotonic() + _PATIENCE_S
+def _wait_for(path: Path, child: subprocess.Popen[bytes]) -> None:
+    """Wait for what the first process writes when it has killed its child; ours ends some time after that."""
+    ended: float | None = None
     while not path.is_file():
-        if time.monotonic() > deadline:
-            raise IconoclipError(f"{path}: did not come; is the folder of `out` shared by all nodes?")
+        if child.poll() is not None and ended is None:
+            ended = time.monotonic()
+        if ended is not None and time.monotonic() > ended + _GRACE_S:
+            said = _said(path.parent, "see what the first process says")
+            raise IconoclipError(f"verify-resume: the run did not come to its {SAVE_EVERY}rd step: {said}")
         time.sleep(_POLL_S)
 
 
-def _said(folder: Path) -> str:
+def _said(folder: Path, otherwise: str = "it said nothing") -> str:
     """Last line that the children of this process wrote."""
     lines = [
         line for path in sorted(folder.glob("log-*.txt")) for line in path.read_text(errors="replace").splitlines()
     ]
-    return lines[-1].removeprefix("error: ") if lines else "it said nothing"
+    return lines[-1].removeprefix("error: ") if lines else otherwise
+
+
+def _rank() -> str:
+    return os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or "0"
