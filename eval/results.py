@@ -5,7 +5,6 @@ All models and free baselines of a task are resampled together, so that every di
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -290,7 +289,8 @@ def _draw(
     resamples = affordable_resamples(len(works) * first.num_classes, context.resamples)
     figures, drawn = [], []
     for measure in measures:
-        figures_of = partial(_figures_of, measure, chosen)
+        assert measure.pooled is not None
+        figures_of = measure.pooled.of(chosen)
         figures.append(figures_of(np.ones((1, len(works))))[0])
         found = resample_pooled(figures_of, works, resamples=resamples, seed=context.seed)
         drawn.append(np.where(np.isfinite(found), found, figures[-1]))
@@ -317,21 +317,11 @@ def _headline(
         values=values,
         strata=None if first.strata is None else first.strata[chosen],
         combine=first.combine,
-        pooled=() if first.pooled is None else tuple(partial(_figures_of, measures[m], chosen) for m in scored),
+        pooled=tuple(figure.of(chosen) for m in scored if (figure := measures[m].pooled) is not None),
         num_classes=first.num_classes,
         figures=figures,
         chance=chance,
     )
-
-
-def _figures_of(measure: Measure, chosen: np.ndarray, weights_Rq: np.ndarray) -> np.ndarray:
-    """Figures [R] of a pooled measure, given how often each chosen query counts."""
-    assert measure.pooled is not None
-    if chosen.all():
-        return measure.pooled(weights_Rq)
-    weights_RQ = np.zeros((len(weights_Rq), len(chosen)))
-    weights_RQ[:, chosen] = weights_Rq
-    return measure.pooled(weights_RQ)
 
 
 def _is_plain_share(measure: Measure, values: np.ndarray, num_works: int) -> bool:

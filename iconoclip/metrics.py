@@ -208,8 +208,8 @@ def macro_f1(true_Q: np.ndarray, predicted_Q: np.ndarray, weights_RQ: np.ndarray
     weights_RQ = np.ones((1, len(true_Q))) if weights_RQ is None else weights_RQ
     classes = np.unique(np.concatenate([true_Q, predicted_Q[predicted_Q >= 0]]))
     is_true_QC, is_predicted_QC = true_Q[:, None] == classes, predicted_Q[:, None] == classes
-    found_RC = weights_RQ @ (is_true_QC & is_predicted_QC)
-    either_RC = weights_RQ @ (is_true_QC.astype(np.int64) + is_predicted_QC)
+    both_QC = np.concatenate([is_true_QC & is_predicted_QC, is_true_QC.astype(np.int64) + is_predicted_QC], axis=1)
+    found_RC, either_RC = np.split(weights_RQ @ both_QC.astype(np.float64), 2, axis=1)
     f1_RC = 2 * found_RC / np.maximum(either_RC, 1e-300)
     return f1_RC.sum(axis=1) / np.maximum((either_RC > 0).sum(axis=1), 1)
 
@@ -222,9 +222,6 @@ def mean_average_precision(
     A sample that counts w times is w tied samples, as scikit-learn's ``sample_weight`` has it.
     """
     weights_RQ = np.ones((1, len(score_QC))) if weights_RQ is None else weights_RQ
-    counts_Q = weights_RQ.any(axis=0)
-    if not counts_Q.all():  # as in a slice: the others need not be sorted and summed
-        score_QC, positive_QC, weights_RQ = score_QC[counts_Q], positive_QC[counts_Q], weights_RQ[:, counts_Q]
     totals, counted = np.zeros(len(weights_RQ)), np.zeros(len(weights_RQ))
     num_positive_C = positive_QC.sum(axis=0)
     for found_RC in _precisions_of_large_classes(score_QC, positive_QC, weights_RQ):

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eval.baselines import describe_picture, descriptor_similarity, largest_class, nearest_allowed
+from eval.baselines import (
+    describe_picture,
+    descriptor_similarity,
+    largest_class,
+    nearest_allowed,
+    nearest_of_others,
+)
 
 
 def _picture(colour: tuple[int, int, int], size: tuple[int, int] = (80, 60)) -> bytes:
@@ -34,6 +40,14 @@ def test_nearest_allowed_skips_what_is_not_allowed():
     similarity = np.array([[0.9, 0.5, 0.1]])
     assert nearest_allowed(similarity, np.array([[False, True, True]])).tolist() == [1]
     assert nearest_allowed(similarity, np.zeros((1, 3), dtype=bool)).tolist() == [-1]
+
+
+def test_the_nearest_of_other_groups_is_the_one_among_all(make_jpeg):
+    rows = np.stack([describe_picture(make_jpeg(number % 230)) for number in range(300)])  # seventy look the same
+    groups = np.arange(300) // 3
+    expected = nearest_allowed(descriptor_similarity(rows, rows), groups[:, None] != groups[None])
+    assert nearest_of_others(rows, groups).tolist() == expected.tolist()
+    assert nearest_of_others(rows[:3], groups[:3]).tolist() == [-1, -1, -1]
 
 
 def test_largest_class():

@@ -1,12 +1,11 @@
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
 
 from eval.results import BASELINE, MCNEMAR, PERMUTATION, TEST, Context, Evaluated, evaluate_task
 from eval.statistics import proportion_interval
-from eval.tasks.base import Measure, Queries, Scores
+from eval.tasks.base import Measure, PooledFigure, Queries, Scores
 from iconoclip.metrics import macro_f1
 
 CONTEXT = Context("bench", "rev", "task", None, "en", {"a": "1" * 64, "b": "2" * 64}, 0, 400, "iconoclip", "now")
@@ -166,7 +165,11 @@ def test_figures_that_are_no_means_are_drawn_from_the_same_works():
 
     def scores(predicted: np.ndarray) -> Scores:
         return _scores(
-            np.zeros(60), metric="macro_f1", pooled=partial(macro_f1, true, predicted), num_classes=3, is_share=True
+            np.zeros(60),
+            metric="macro_f1",
+            pooled=PooledFigure(macro_f1, (true, predicted)),
+            num_classes=3,
+            is_share=True,
         )
 
     found = _evaluate({"a": scores(bad), "b": scores(good)})

@@ -1,7 +1,6 @@
 """What tasks on labelled pictures share: their metrics, their rows and what costs nothing."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,7 +11,7 @@ from ..baselines import largest_class, nearest_looking
 from ..data import Pictures
 from ..statistics import MIN_WORKS
 from ._slices import picture_slices
-from .base import Measure, Queries, masks, sample_row
+from .base import Measure, PooledFigure, Queries, masks, sample_row
 
 _TOP_K = 5
 
@@ -60,7 +59,7 @@ def class_measures(task: Labelled, predicted: np.ndarray, score_QC: np.ndarray |
             strata=labels, is_primary=task.primary == by_class, why_not=why_not,
         ),
         pooled_measure(
-            "macro_f1", queries, partial(metrics.macro_f1, labels, predicted), len(task.classes),
+            "macro_f1", queries, PooledFigure(metrics.macro_f1, (labels, predicted)), len(task.classes),
             primary=task.primary, why_not=why_not,
         ),
     ]  # fmt: skip
@@ -71,9 +70,10 @@ def class_measures(task: Labelled, predicted: np.ndarray, score_QC: np.ndarray |
         hits = ((score_QC >= own_Q[:, None]).sum(axis=1) <= _TOP_K).astype(np.float64)
         found.append(Measure(f"accuracy@{_TOP_K}", queries, hits, _TOP_K * chance))
     positive_QC = labels[:, None] == np.arange(len(task.classes))
+    precision = PooledFigure(metrics.mean_average_precision, (score_QC, positive_QC))
     found.append(
         pooled_measure(
-            "map_macro", queries, partial(metrics.mean_average_precision, score_QC, positive_QC), len(task.classes),
+            "map_macro", queries, precision, len(task.classes),
             primary=task.primary, why_not=why_not, chance=chance_map(positive_QC),
         )
     )  # fmt: skip
@@ -83,7 +83,7 @@ def class_measures(task: Labelled, predicted: np.ndarray, score_QC: np.ndarray |
 def pooled_measure(
     metric: str,
     queries: Queries,
-    figures: Callable[[np.ndarray], np.ndarray],
+    figure: PooledFigure,
     num_classes: int,
     *,
     primary: str = "",
@@ -94,7 +94,7 @@ def pooled_measure(
     count = len(queries.works)
     return Measure(
         metric, queries, np.zeros(count), np.full(count, chance),
-        is_primary=metric == primary, why_not=why_not, pooled=figures, num_classes=num_classes,
+        is_primary=metric == primary, why_not=why_not, pooled=figure, num_classes=num_classes,
     )  # fmt: skip
 
 

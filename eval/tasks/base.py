@@ -53,14 +53,32 @@ class Queries:
 
 
 @dataclass(frozen=True)
+class PooledFigure:
+    """A figure that is no mean over queries, such as macro-F1: ``figure(*per_query, weights_RQ)`` gives [R].
+
+    ``per_query`` are arrays [Q, ...]; float64 ``weights_RQ`` says how often each query counts in each draw.
+    """
+
+    figure: Callable[..., np.ndarray]
+    per_query: tuple[np.ndarray, ...]
+
+    def __call__(self, weights_RQ: np.ndarray) -> np.ndarray:
+        """One figure a draw, [R]."""
+        return self.figure(*self.per_query, weights_RQ)
+
+    def of(self, chosen_Q: np.ndarray) -> "PooledFigure":
+        """The figure over some queries alone."""
+        return PooledFigure(self.figure, tuple(array[chosen_Q] for array in self.per_query))
+
+
+@dataclass(frozen=True)
 class Measure:
     """One metric of one task: a value per query and how they are put together.
 
     ``values`` float64 [Q]; NaN marks a query that this model could not be asked. ``chance`` is the same for a guess.
     ``strata`` ([Q]) makes the figure the mean of the strata's figures; ``drop_small_strata`` leaves those out that are
     too small to be scored. ``why_not`` forbids a score, with the reason. ``pooled`` makes figures that are no mean over
-    queries, such as macro-F1: from float64 [R, Q], how often each query counts, it gives [R]; ``num_classes`` says how
-    dear that is.
+    queries; ``num_classes`` says how dear that is.
     """
 
     metric: str
@@ -73,7 +91,7 @@ class Measure:
     is_share: bool = True
     is_primary: bool = False
     why_not: str = ""
-    pooled: Callable[[np.ndarray], np.ndarray] | None = None
+    pooled: PooledFigure | None = None
     num_classes: int = 1
 
 

@@ -16,7 +16,7 @@ from iconoclip import metrics
 from ..data import Pictures
 from ._labelled import chance_map, pooled_measure
 from ._slices import picture_slices
-from .base import NUM_TOP, Embedder, Measure, Need, Queries, Scores, masks, round_similarity, sample_row
+from .base import NUM_TOP, Embedder, Measure, Need, PooledFigure, Queries, Scores, masks, round_similarity, sample_row
 from .classification import class_weights
 
 _CLOSURE_SIZES = (1, 5)
@@ -107,18 +107,18 @@ class MultiLabel:
         queries = self._queries
         if len(self.classes) > _MANY_LABELS:
             queries = Queries(queries.works, {"all": queries.slices["all"]})
-        pooled = partial(metrics.mean_average_precision, similarity_QC, positive_QC)
+        pooled = PooledFigure(metrics.mean_average_precision, (similarity_QC, positive_QC))
         count = len(self.classes)
         found = [
             pooled_measure("map_macro", queries, pooled, count, primary=self.primary, chance=chance_map(positive_QC))
         ]
         if empty:
-            share = 1 - empty / count
-            found.append(pooled_measure("map_clip_benchmark", queries, lambda w: share * pooled(w), count))
+            of_all = PooledFigure(partial(_share_of_map, 1 - empty / count), pooled.per_query)
+            found.append(pooled_measure("map_clip_benchmark", queries, of_all, count))
         for level in _MAP_LEVELS if self.paths else ():
             score_QN, right_QN = self._at_level(similarity_QC, level)
             if right_QN.shape[1] > 1:
-                figures = partial(metrics.mean_average_precision, score_QN, right_QN)
+                figures = PooledFigure(metrics.mean_average_precision, (score_QN, right_QN))
                 chance = chance_map(right_QN)
                 found.append(
                     pooled_measure(f"map_macro_level_{level}", queries, figures, right_QN.shape[1], chance=chance)
@@ -223,6 +223,11 @@ class MultiLabel:
                 )
             )
         return rows
+
+
+def _share_of_map(share: float, score_QC: np.ndarray, positive_QC: np.ndarray, weights_RQ: np.ndarray) -> np.ndarray:
+    """CLIP_benchmark's mean, in which classes without a positive count as 0."""
+    return share * metrics.mean_average_precision(score_QC, positive_QC, weights_RQ)
 
 
 def group_labels(
