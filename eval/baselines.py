@@ -17,12 +17,12 @@ from .data import Pictures
 
 _BINS_PER_CHANNEL = 8
 _THUMBNAIL_SIDE = 6
-_WORK_SIDE = 64
+WORK_SIDE = 64
 _THREADS = 4
 _ROWS = 250
 _ROUNDING = 1e-9  # sums in another order
 # Descriptors that are kept say how they were made.
-DESCRIBED_BY = f"{_BINS_PER_CHANNEL} bins, {_THUMBNAIL_SIDE} x {_THUMBNAIL_SIDE}, from {_WORK_SIDE} px"
+DESCRIBED_BY = f"{_BINS_PER_CHANNEL} bins, {_THUMBNAIL_SIDE} x {_THUMBNAIL_SIDE}, from {WORK_SIDE} px"
 
 
 def colour_and_shape(pictures: Pictures, positions: Sequence[int]) -> np.ndarray:
@@ -87,10 +87,15 @@ def _coarse(descriptors_ND: np.ndarray) -> np.ndarray:
 
 def describe_picture(data: bytes) -> np.ndarray:
     """Colour histogram and 6 x 6 thumbnail of one encoded picture, float32 [620]."""
-    with Image.open(io.BytesIO(data)) as opened:
-        opened.draft("RGB", (_WORK_SIDE, _WORK_SIDE))
-        image = opened.convert("RGB")
-    pixels = np.asarray(image.resize((_WORK_SIDE, _WORK_SIDE), Image.Resampling.BOX), dtype=np.int64)
+    with Image.open(io.BytesIO(data)) as image:
+        image.draft("RGB", (WORK_SIDE, WORK_SIDE))
+        return describe_small(image)
+
+
+def describe_small(image: Image.Image) -> np.ndarray:
+    """:func:`describe_picture` of a picture that was decoded at a fraction that leaves ``WORK_SIDE`` or more."""
+    image = image.convert("RGB")
+    pixels = np.asarray(image.resize((WORK_SIDE, WORK_SIDE), Image.Resampling.BOX), dtype=np.int64)
     bins = pixels // (256 // _BINS_PER_CHANNEL)
     code = (bins[..., 0] * _BINS_PER_CHANNEL + bins[..., 1]) * _BINS_PER_CHANNEL + bins[..., 2]
     histogram = np.bincount(code.ravel(), minlength=_BINS_PER_CHANNEL**3) / code.size

@@ -5,12 +5,14 @@ these is written anew, without loss; a plain JPEG, PNG or WebP stays as it is, b
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from PIL import Image
 
 from .apply_pictures import upright_rgb
+from .baselines import WORK_SIDE
 from .data import Store
 
 EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
@@ -27,37 +29,48 @@ def plain_picture(data: bytes) -> tuple[bytes, str]:
         OSError, ValueError or another error of Pillow: it cannot be decoded.
     """
     with Image.open(io.BytesIO(data)) as image:
-        is_plain = (
-            image.format in EXTENSIONS
-            and image.mode in ("RGB", "L")
-            and image.getexif().get(_ORIENTATION, 1) == 1
-            and getattr(image, "n_frames", 1) == 1
-            and "transparency" not in image.info
-        )
-        if is_plain:
+        if _is_plain(image):
             return data, EXTENSIONS[str(image.format)]
     buffer = io.BytesIO()
     upright_rgb(data, max_px=None).save(buffer, "PNG", optimize=False)
     return buffer.getvalue(), "png"
 
 
-def why_broken(data: bytes) -> str:
-    """Why a picture cannot be decoded to its end; ``""`` where it can."""
+def _is_plain(image: Image.Image) -> bool:
+    return (
+        image.format in EXTENSIONS
+        and image.mode in ("RGB", "L")
+        and image.getexif().get(_ORIENTATION, 1) == 1
+        and getattr(image, "n_frames", 1) == 1
+        and "transparency" not in image.info
+    )
+
+
+def why_broken(data: bytes, *, show: Callable[[Image.Image], None] | None = None) -> str:
+    """Why a picture cannot be decoded to its end; ``""`` where it can.
+
+    ``show`` is given a plain picture, decoded small, to spare its decoding once more.
+    """
     try:
         with Image.open(io.BytesIO(data)) as image:
-            image.draft("RGB", (64, 64))  # a JPEG is still read to its end, at an eighth of the work
+            is_plain = show is not None and _is_plain(image)
+            image.draft("RGB", (WORK_SIDE, WORK_SIDE))  # a JPEG is still read to its end, at an eighth of the work
             image.load()
+            if show is not None and is_plain:
+                show(image)
     except _BROKEN as error:
         return str(error).split(" <_io", 1)[0].split(" '<_io", 1)[0] or type(error).__name__
     return ""
 
 
-def find_broken(store: Store, places: Sequence[int]) -> dict[int, str]:
-    """Places whose picture is missing or cannot be decoded, with the reason."""
+def find_broken(
+    store: Store, places: Sequence[int], *, show: Callable[[int, Image.Image], None] | None = None
+) -> dict[int, str]:
+    """Places whose picture is missing or cannot be decoded, with the reason; ``show`` as in :func:`why_broken`."""
 
     def look(place: int) -> str:
         try:
-            return why_broken(store.image_bytes(place))
+            return why_broken(store.image_bytes(place), show=partial(show, place) if show else None)
         except FileNotFoundError:
             return "not there"
         except OSError as error:

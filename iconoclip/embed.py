@@ -120,7 +120,9 @@ def join_batches(parts: Sequence[np.ndarray], count: int, *, batch_size: int = B
 def decode_image(data: bytes, *, name: str) -> Image.Image:
     """Decode a picture of a shard to RGB."""
     try:
-        return Image.open(io.BytesIO(data)).convert("RGB")
+        image = Image.open(io.BytesIO(data))
+        image.load()
+        return image if image.mode == "RGB" else image.convert("RGB")  # which would copy it
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise ShardError(f"{name}: cannot be decoded ({error})") from None
 

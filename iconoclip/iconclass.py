@@ -213,7 +213,8 @@ def parity(notations: Iterable[Notation] | None = None) -> list[Parity]:
 def _parse(text: str) -> Notation:
     keys = _KEY.findall(text)
     body = _KEY.sub("", text)
-    if not text or len(keys) > 1 or (keys and not text.endswith(")")):
+    # Whatever begins otherwise is none, and the vocabulary takes a second to load.
+    if not text[:1].isdigit() or len(keys) > 1 or (keys and not text.endswith(")")):
         raise InvalidNotationError(f"{text!r} is no Iconclass notation; write one such as 25F23(LION)(+12)")
     entries = _entries()
     if body not in entries and body.upper() in entries:

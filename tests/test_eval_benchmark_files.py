@@ -8,6 +8,7 @@ import pytest
 from openpyxl import Workbook
 from PIL import Image
 
+from eval.baselines import colour_and_shape
 from eval.benchmark_files import BenchmarkFile, Columns, write_benchmark_file, write_table
 from eval.benchmark_new import new_benchmark
 from eval.benchmark_open import open_benchmark
@@ -333,3 +334,23 @@ def test_tables_for_a_spreadsheet_are_not_changed_by_it(tmp_path: Path):
     write_table(tmp_path / "t.csv", ("image", "caption"), [("a.jpg", "=1+1"), ("b.jpg", '- a "b",\nc')])
     with (tmp_path / "t.csv").open(encoding="utf-8", newline="") as file:
         assert list(csv.reader(file))[1:] == [["a.jpg", "=1+1"], ["b.jpg", '- a "b",\nc']]
+
+
+def test_colours_and_shapes_are_the_same_wherever_a_picture_was_decoded(tmp_path: Path, make_jpeg):
+    for number in range(12):
+        path = tmp_path / "set" / ("ship", "lion")[number % 2] / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(make_jpeg(number, (150 + 20 * number, 110 + 7 * number)))
+        if number == 3:  # turned by its EXIF: made plain later, and not looked at before
+            exif = Image.Exif()
+            exif[0x0112] = 6
+            Image.open(path).save(path, exif=exif)
+        if number == 6:
+            Image.open(path).convert("L").save(path)
+    new_benchmark(tmp_path / "set")
+    pictures = FromFile(kind="file", path=str(tmp_path / "set")).prepare(EvalData(None)).pictures
+    before = dict(pictures.descriptors)
+    assert len(before) == 11
+    pictures.descriptors.clear()
+    colour_and_shape(pictures, range(12))
+    assert all((pictures.descriptors[position] == row).all() for position, row in before.items())

@@ -50,7 +50,7 @@ def test_one_notation_is_written_in_many_ways(written: str):
     ("written", "told"),
     [
         ("11F(MARY)", "the part that is known is 11F"),
-        ("XYZ", "no part of it is known"),
+        ("XYZ", "is no Iconclass notation"),
         ("11D(+99)", "no key (+99); it has (+0), (+1)"),
         ("11D(+1)(+2)", "no Iconclass notation"),
         ("", "no Iconclass notation"),

@@ -81,13 +81,21 @@ class FromFile(FilesBenchmark):
     def _gather(self, file: "BenchmarkFile", home: Path) -> "tuple[Pictures, list[Item], dict[str, Any]]":
         from dataclasses import replace
 
+        from ..baselines import describe_small
         from ..benchmark_pictures import PlainStore, find_broken
         from ..benchmark_read import read_items
         from ._files import gather
 
         read = read_items(file, home)
         tested = read.of_split(file.split)
-        broken = find_broken(read.store, [item.place for item in tested])
+        looks: dict[int, Any] = {}
+
+        def describe(place: int, image: Any) -> None:
+            looks[place] = describe_small(image)
+
+        # Only the free baselines of single labels ask for colours and shapes.
+        show = describe if file.task == "classification" else None
+        broken = find_broken(read.store, [item.place for item in tested], show=show)
         tested = [item for item in tested if item.place not in broken]
         if file.task != "retrieval":
             tested = [item for item in tested if item.labels]
@@ -103,6 +111,8 @@ class FromFile(FilesBenchmark):
         pictures, facts = gather(chosen, records, _InOrder(PlainStore(read.store), [item.place for item in tested]))
         if file.rights_class in ("public_domain", "open", "open_conditions"):
             pictures = replace(pictures, not_passed_on=frozenset())
+        where = enumerate(tested[number].place for _, number in pictures.places)
+        pictures.descriptors.update({position: looks[at] for position, at in where if at in looks})
         left_out = {"broken or missing": len(broken), "rows without a picture": len(read.problems)}
         facts["left_out"] = {why: count for why, count in left_out.items() if count}
         return pictures, [place[record.id] for record in pictures.records], facts
