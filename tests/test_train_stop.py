@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from ranks import Crew, fork
 
-from train import loop
+from train import checkpoint, loop, preflight
 from train.config import TrainConfig
 from train.loop import run_training
 from train.stop import JOB_FILE_VARIABLE, StopRequests, hold_signals
@@ -56,6 +56,27 @@ def test_a_signal_saves_after_the_step_and_the_batch_script_is_told(
     assert job_file.read_text() == "stopped\n"
     job_file.unlink()
     monkeypatch.undo()
+    assert _step(run_training(config)) == 12
+
+
+@pytest.mark.parametrize(("name", "stopped_at"), [("preflight.check_run", 0), ("checkpoint.save", 4)])
+def test_a_signal_before_the_first_step_or_while_a_checkpoint_is_written_waits_for_the_next_step(
+    name: str, stopped_at: int, write_config: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = TrainConfig.load(write_config(preflight=name == "preflight.check_run"))  # which saves, too
+    module = {"preflight": preflight, "checkpoint": checkpoint}[name.partition(".")[0]]
+    real = getattr(module, name.partition(".")[2])
+
+    def signalled(*arguments: Any, **options: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return real(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, real.__name__, signalled)
+        run = run_training(config)
+    record = json.loads((run / "run.json").read_text())
+    assert (record["status"], record["step"]) == ("stopped", stopped_at)
+    assert (run / "latest").exists() == bool(stopped_at)
     assert _step(run_training(config)) == 12
 
 

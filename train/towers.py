@@ -40,7 +40,7 @@ class Towers(nn.Module):
     def forward(self, images: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """uint8 [L, 3, S, S] and int64 [L, T] -> image [L, D], text [L, D], factor, bias; fp32, rows of length 1."""
         scale = self.module.logit_scale
-        pixels = ((images.to(self.mean.dtype) - self.mean) / self.std).to(scale.dtype)
+        pixels = normalize(images, self.mean, self.std).to(scale.dtype)
         image_LD = _unit(self.module.encode_image(pixels))
         text_LD = _unit(self.module.encode_text(tokens))
         bias = getattr(self.module, "logit_bias", None)
@@ -62,6 +62,11 @@ class Towers(nn.Module):
         """Keep the log of the factor within [0, largest]."""
         with torch.no_grad():
             self.module.logit_scale.clamp_(0.0, largest)
+
+
+def normalize(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """uint8 [n, 3, S, S] to float of mean 0 and deviation 1; ``mean`` and ``std`` count in 255ths. One copy is made."""
+    return images.to(mean.dtype, copy=True).sub_(mean).div_(std)
 
 
 def largest_log_scale(model: Model) -> float:
