@@ -7,10 +7,11 @@ are made in parts of whole batches, each written when it is done, by any number 
 whoever makes the tables puts them together.
 """
 
+import contextlib
 import json
 import logging
 import time
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,13 +42,16 @@ _PART_BATCHES = 8
 
 @dataclass(frozen=True)
 class _Rows:
-    """Embeddings of one file: ``row_of`` picture or text, ``depends_on`` all that they depend on, how to make some."""
+    """Embeddings of one file: ``row_of`` picture or text, and ``depends_on`` all that they depend on.
+
+    ``stream`` encodes the batches of these numbers, one by one.
+    """
 
     path: Path
     row_of: dict[Any, int]
     depends_on: dict[str, Any]
-    part_size: int
-    encode: Callable[[range], np.ndarray]
+    batch_size: int
+    stream: Callable[[Sequence[int]], Generator[np.ndarray]]
 
     @property
     def key(self) -> str:
@@ -56,10 +60,18 @@ class _Rows:
 
     def parts(self) -> Iterator[tuple[range, Path]]:
         """Rows of each part, and the file that holds them until all are there."""
-        key = self.key[:12]
-        for start in range(0, len(self.row_of), self.part_size):
-            rows = range(start, min(start + self.part_size, len(self.row_of)))
+        key, size = self.key[:12], _PART_BATCHES * self.batch_size
+        for start in range(0, len(self.row_of), size):
+            rows = range(start, min(start + size, len(self.row_of)))
             yield rows, self.path.with_name(f".{self.path.stem}-{key}-{start:09d}.part")
+
+    def write(self, parts: Sequence[tuple[range, Path]]) -> int:
+        """Encode some parts and write each as soon as it is done; return the number of rows."""
+        batches = [range(rows.start // self.batch_size, -(-rows.stop // self.batch_size)) for rows, _ in parts]
+        with contextlib.closing(self.stream([number for of_part in batches for number in of_part])) as stream:
+            for (_, path), of_part in zip(parts, batches, strict=True):
+                _write(path, np.concatenate([next(stream) for _ in of_part]), self.key)
+        return sum(len(rows) for rows, _ in parts)
 
     def missing(self) -> list[bool]:
         """Of each part whether it is not there."""
@@ -129,12 +141,11 @@ class CachedEmbeddings:
         """
         self.describe(run)
         for what, rows in self._rows[run].items():
-            started, done = time.monotonic(), 0
-            for (part, path), is_missing in zip(rows.parts(), rows.missing(), strict=True):
-                if share.takes(next(numbers)) and is_missing:
-                    _write(path, rows.encode(part), rows.key)
-                    done += len(part)
-            if done:
+            started = time.monotonic()
+            parts = zip(rows.parts(), rows.missing(), strict=True)
+            mine = [part for part, is_missing in parts if share.takes(next(numbers)) and is_missing]
+            if mine:
+                done = rows.write(mine)
                 rate = done / max(time.monotonic() - started, 1e-9)
                 _log.info(
                     "%s, %s: %s %s embedded, %.0f a second", self._contestant.label, self._name, f"{done:,}", what, rate
@@ -168,41 +179,45 @@ class CachedEmbeddings:
         return self._loaded[run][what][[row_of[each] for each in asked]]
 
     def _describe_pictures(self, folder: Path, fold: int | None, positions: Sequence[int]) -> _Rows:
-        from iconoclip.embed import embed_images
+        from iconoclip.embed import stream_images
 
         model = self._contestant.model(fold)
 
-        def encode(rows: range) -> np.ndarray:
-            return embed_images(
+        def stream(batches: Sequence[int]) -> Generator[np.ndarray]:
+            return stream_images(
                 self._contestant.model(fold),
-                lambda row: self._pictures.read(positions[rows.start + row]),
-                len(rows),
+                lambda row: self._pictures.read(positions[row]),
+                len(positions),
                 batch_size=self._batch_size,
                 device=self._device,
+                batches=batches,
+                at_once=True,
             )
 
         preprocess = json.loads(json.dumps(dict(sorted(model.preprocess_cfg.items())), default=str))
         pictures = sha256_json([self._pictures.keys[position] for position in positions])
         depends_on = self._common(fold) | {"pictures_sha256": pictures, "preprocess": preprocess}
         row_of = {position: row for row, position in enumerate(positions)}
-        return _Rows(folder / "images.safetensors", row_of, depends_on, self._part_size, encode)
+        return _Rows(folder / "images.safetensors", row_of, depends_on, self._batch_size, stream)
 
     def _describe_texts(self, folder: Path, fold: int | None, texts: Sequence[str]) -> _Rows:
-        from iconoclip.embed import embed_texts
+        from iconoclip.embed import stream_texts
 
-        def encode(rows: range) -> np.ndarray:
-            return embed_texts(
+        def stream(batches: Sequence[int]) -> Generator[np.ndarray]:
+            return stream_texts(
                 self._contestant.model(fold),
-                texts[rows.start : rows.stop],
+                texts,
                 batch_size=self._batch_size,
                 device=self._device,
+                batches=batches,
+                at_once=True,
             )
 
         sha256 = sha256_json(list(texts))
         context_length = self._contestant.model(fold).context_length
         depends_on = self._common(fold) | {"texts_sha256": sha256, "context_length": context_length}
         row_of = {text: row for row, text in enumerate(texts)}
-        return _Rows(folder / f"texts-{sha256[:12]}.safetensors", row_of, depends_on, self._part_size, encode)
+        return _Rows(folder / f"texts-{sha256[:12]}.safetensors", row_of, depends_on, self._batch_size, stream)
 
     def _common(self, fold: int | None) -> dict[str, Any]:
         return {
@@ -211,10 +226,6 @@ class CachedEmbeddings:
             "batch_size": self._batch_size,
             "dtype": "float32",
         }
-
-    @property
-    def _part_size(self) -> int:
-        return _PART_BATCHES * self._batch_size
 
     def _write_about(self, rows: dict[str, _Rows]) -> None:
         """For people and other programs: which pictures the rows are, and what they depend on."""

@@ -5,9 +5,12 @@ neither on how many processes shared the encoding nor on what else was in the la
 with :func:`own_batches` and :func:`join_batches`.
 """
 
+import contextlib
 import io
+import itertools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +24,6 @@ from .models import Model
 
 BATCH_SIZE = 64
 _MOST_THREADS = 16
-_BATCHES_AHEAD = 3
 
 
 def embed_texts(
@@ -38,15 +40,7 @@ def embed_texts(
     With ``batches`` only those are encoded, and their rows returned in that order. ``after_batch`` is called after
     each; what it raises ends the work.
     """
-    place = device or _device(model)
-
-    def encode(positions: list[int]) -> torch.Tensor:
-        tokens = model.tokenizer([texts[position] for position in positions])
-        return model.module.encode_text(tokens.to(place))
-
-    plan = _plan(len(texts), batch_size, batches)
-    encoded = ((size, lambda positions=positions: encode(positions)) for size, positions in plan)
-    return _embed(model, encoded, place, after_batch)
+    return _join(stream_texts(model, texts, batch_size=batch_size, device=device, batches=batches), after_batch)
 
 
 def embed_images(
@@ -56,15 +50,59 @@ def embed_images(
     *,
     batch_size: int = BATCH_SIZE,
     device: torch.device | None = None,
-    num_threads: int | None = None,
     batches: Sequence[int] | None = None,
     after_batch: Callable[[], None] | None = None,
 ) -> np.ndarray:
     """Return float32 [num_images, D], rows of length 1.
 
-    ``read_image(position)`` gives the encoded picture, e.g. ``shard_set.image_bytes``. The next batches are decoded
-    by ``num_threads`` threads (the cores that this process may use) while the model works on this one. ``batches`` and
-    ``after_batch`` as in :func:`embed_texts`.
+    ``read_image(position)`` gives the encoded picture, e.g. ``shard_set.image_bytes``; several threads call it.
+    ``batches`` and ``after_batch`` as in :func:`embed_texts`.
+
+    Raises:
+        ShardError: a picture cannot be decoded; names its position.
+    """
+    stream = stream_images(model, read_image, num_images, batch_size=batch_size, device=device, batches=batches)
+    return _join(stream, after_batch)
+
+
+def stream_texts(
+    model: Model,
+    texts: Sequence[str],
+    *,
+    batch_size: int = BATCH_SIZE,
+    device: torch.device | None = None,
+    batches: Sequence[int] | None = None,
+    at_once: bool = False,
+) -> Generator[np.ndarray]:
+    """Yield the rows of each batch, float32 [rows, D]; arguments as in :func:`embed_texts`.
+
+    ``at_once`` lets each thread of a CPU encode batches of its own with its share of the cores, so that none waits for
+    another. It is not for models whose processes talk while they encode.
+    """
+    place = device or _device(model)
+
+    def load(positions: range) -> torch.Tensor:
+        found = [texts[position] for position in positions]
+        return model.tokenizer(found + found[-1:] * (batch_size - len(found)))
+
+    def encode(tokens: torch.Tensor) -> torch.Tensor:
+        return model.module.encode_text(tokens.to(place))
+
+    plan = _plan(len(texts), batch_size, batches)
+    yield from _stream(model, plan, load, encode, place, at_once=at_once)
+
+
+def stream_images(
+    model: Model,
+    read_image: Callable[[int], bytes],
+    num_images: int,
+    *,
+    batch_size: int = BATCH_SIZE,
+    device: torch.device | None = None,
+    batches: Sequence[int] | None = None,
+    at_once: bool = False,
+) -> Generator[np.ndarray]:
+    """Yield the rows of each batch, float32 [rows, D]; arguments as in :func:`embed_images` and :func:`stream_texts`.
 
     Raises:
         ShardError: a picture cannot be decoded; names its position.
@@ -72,27 +110,16 @@ def embed_images(
     preprocess = _Preprocess.of(model)
     place = device or _device(model)
 
-    def load(position: int) -> np.ndarray | torch.Tensor:
-        return preprocess.shape(decode_image(read_image(position), name=f"picture {position}"))
+    def load(positions: range) -> Any:
+        images = [
+            preprocess.shape(decode_image(read_image(position), name=f"picture {position}")) for position in positions
+        ]
+        return preprocess.stack(images + images[-1:] * (batch_size - len(images)))
 
-    with ThreadPoolExecutor(num_threads or _num_threads()) as pool:
+    def encode(images: Any) -> torch.Tensor:
+        return model.module.encode_image(preprocess.scale(images, place))
 
-        def encode(futures: list[Future[Any]], size: int) -> torch.Tensor:
-            images = [future.result() for future in futures]
-            images += images[-1:] * (size - len(images))
-            return model.module.encode_image(preprocess.scale(images, place))
-
-        def encoded() -> Iterator[tuple[int, Callable[[], torch.Tensor]]]:
-            ahead: list[tuple[int, list[Future[Any]]]] = []
-            for size, positions in _plan(num_images, batch_size, batches):
-                ahead.append((size, [pool.submit(load, position) for position in positions[:size]]))
-                if len(ahead) == _BATCHES_AHEAD:
-                    done, futures = ahead.pop(0)
-                    yield done, lambda futures=futures: encode(futures, batch_size)
-            for done, futures in ahead:
-                yield done, lambda futures=futures: encode(futures, batch_size)
-
-        return _embed(model, encoded(), place, after_batch)
+    yield from _stream(model, _plan(num_images, batch_size, batches), load, encode, place, at_once=at_once)
 
 
 def own_batches(count: int, *, rank: int, world: int, batch_size: int = BATCH_SIZE) -> list[int]:
@@ -156,16 +183,20 @@ class _Preprocess:
             image = step(image)
         return image if self.mean is None else np.asarray(image)
 
-    def scale(self, images: list[Any], device: torch.device) -> torch.Tensor:
+    def stack(self, images: list[Any]) -> torch.Tensor:
+        """A batch of them, uint8 [batch, height, width, 3], or what another transform makes of them."""
+        return torch.stack(images) if self.mean is None else torch.from_numpy(np.stack(images))
+
+    def scale(self, images: torch.Tensor, device: torch.device) -> torch.Tensor:
         """A batch as the model takes it, float32 [batch, 3, height, width]."""
+        images = images.to(device)
         if self.mean is None:
-            return torch.stack(images).to(device)
-        pixels = torch.from_numpy(np.stack(images)).to(device).permute(0, 3, 1, 2).float()
+            return images
         mean, std = (torch.tensor(each, device=device).view(3, 1, 1) for each in (self.mean, self.std))
-        return pixels.contiguous().div_(255).sub_(mean).div_(std)
+        return images.permute(0, 3, 1, 2).float().contiguous().div_(255).sub_(mean).div_(std)
 
 
-def _num_threads() -> int:
+def _num_cores() -> int:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(cores, _MOST_THREADS)
 
@@ -174,44 +205,74 @@ def _device(model: Model) -> torch.device:
     return next(model.module.parameters()).device
 
 
-def _plan(count: int, batch_size: int, batches: Sequence[int] | None) -> Iterator[tuple[int, list[int]]]:
-    """Yield (rows that count, positions) of each batch; the last batch repeats its last row up to ``batch_size``."""
-    for batch in range(-(-count // batch_size)) if batches is None else batches:
-        start = batch * batch_size
-        size = min(batch_size, count - start)
-        positions = list(range(start, start + size))
-        yield size, positions + positions[-1:] * (batch_size - size)
+def _plan(count: int, batch_size: int, batches: Sequence[int] | None) -> list[range]:
+    """Positions of each batch."""
+    numbers = range(-(-count // batch_size)) if batches is None else batches
+    return [range(number * batch_size, min((number + 1) * batch_size, count)) for number in numbers]
 
 
-def _embed(
+def _stream(
     model: Model,
-    batches: Iterator[tuple[int, Callable[[], torch.Tensor]]],
+    plan: Sequence[range],
+    load: Callable[[range], Any],
+    encode: Callable[[Any], torch.Tensor],
     device: torch.device,
-    after_batch: Callable[[], None] | None,
-) -> np.ndarray:
-    """Encode batch after batch in evaluation mode, in fp32.
+    *,
+    at_once: bool,
+) -> Generator[np.ndarray]:
+    """Yield the rows of each batch in order, in evaluation mode, in fp32; threads load the batches to come.
 
     Raises:
         ModelError: an embedding is not a number; the weights are broken or overflow.
     """
-    was_training = model.module.training
+    cores = _num_cores()
+    threads = max(1, min(cores, len(plan)))
+    by_threads = at_once and device.type == "cpu"
+    before, was_training = torch.get_num_threads(), model.module.training
+    own_threads = cores // threads if by_threads else before
+
+    # Not inference_mode: FSDP2 keeps the tensors that it makes in here and writes into them in training.
+    @torch.no_grad()
+    def embed(batch: Any, size: int) -> np.ndarray:
+        return torch.nn.functional.normalize(encode(batch)[:size].float(), dim=-1).cpu().numpy()
+
+    def work(positions: range) -> Any:
+        batch = load(positions)
+        return embed(batch, len(positions)) if by_threads else batch
+
     model.module.eval()
     model.module.to(device)
-    rows = []
+    todo, ahead = iter(plan), deque[tuple[range, Future[Any]]]()
+    pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(own_threads,))
     try:
-        # Not inference_mode: FSDP2 keeps the tensors that it makes in here and writes into them in training.
-        with torch.no_grad():
-            for size, encode in batches:
-                features = encode()[:size].float()
-                rows.append(torch.nn.functional.normalize(features, dim=-1).cpu().numpy())
-                if after_batch is not None:
-                    after_batch()
+        while True:
+            for positions in itertools.islice(todo, threads + 1 - len(ahead)):
+                ahead.append((positions, pool.submit(work, positions)))
+            if not ahead:
+                return
+            positions, future = ahead.popleft()
+            rows = future.result() if by_threads else embed(future.result(), len(positions))
+            _check(model, rows)
+            yield rows
     finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(before)
         model.module.train(was_training)
-    embeddings_ND = np.concatenate(rows) if rows else np.zeros((0, 0), dtype=np.float32)
-    if not np.isfinite(embeddings_ND).all():
-        bad = int((~np.isfinite(embeddings_ND)).any(axis=1).sum())
+
+
+def _check(model: Model, rows_ND: np.ndarray) -> None:
+    bad = int((~np.isfinite(rows_ND)).any(axis=1).sum())
+    if bad:
         raise ModelError(
-            f"{model.name}: {bad:,} of {len(embeddings_ND):,} embeddings are not numbers; its weights are broken"
+            f"{model.name}: {bad:,} of {len(rows_ND):,} embeddings are not numbers; its weights are broken"
         )
-    return embeddings_ND
+
+
+def _join(stream: Generator[np.ndarray], after_batch: Callable[[], None] | None) -> np.ndarray:
+    rows = []
+    with contextlib.closing(stream):
+        for each in stream:
+            rows.append(each)
+            if after_batch is not None:
+                after_batch()
+    return np.concatenate(rows) if rows else np.zeros((0, 0), dtype=np.float32)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ranks import Crew
 
-from eval import kept
+from eval import cache, kept
 from eval.config import EvalConfig
 from eval.run import run_evaluation
 from eval.share import Share, read_share
@@ -64,32 +64,32 @@ def write_eval(tmp_path: Path, write_shards: Callable[..., Path], tiny_model_dir
 
 
 def evaluate(path: Path) -> tuple[str, int]:
-    """Evaluate as the process that the environment names; say what it said and how many calls encoded something."""
-    calls = []
+    """Evaluate as the process that the environment names; say what it said and how many parts it encoded."""
+    written = []
 
-    def count(name: str) -> Callable[..., Any]:
-        encode = getattr(embed, name)
-        return lambda *args, **more: calls.append(name) or encode(*args, **more)
+    def count(path: Path, *args: Any) -> None:
+        if path.suffix == ".part":
+            written.append(path)
+        write(path, *args)
 
+    write = cache._write
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("embed_images", "embed_texts"):
-            patch.setattr(embed, name, count(name))
-        return run_evaluation(EvalConfig.load(path)), len(calls)
+        patch.setattr(cache, "_write", count)
+        return run_evaluation(EvalConfig.load(path)), len(written)
 
 
 def evaluate_until(path: Path, number: int) -> None:
-    """Evaluate; rank 1 is killed while it encodes its part ``number``."""
-    encode, calls = embed.embed_images, []
+    """Evaluate; rank 1 is killed when a batch of its part ``number`` has been encoded."""
+    encode, batches = embed._check, []
 
-    def die(*args: Any, **more: Any) -> Any:
-        calls.append(1)
-        rows = encode(*args, **more)
-        if os.environ["RANK"] == "1" and len(calls) == number:
+    def die(*args: Any) -> None:
+        batches.append(1)
+        if os.environ["RANK"] == "1" and len(batches) == 8 * (number - 1) + 1:
             os.kill(os.getpid(), signal.SIGKILL)
-        return rows
+        encode(*args)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(embed, "embed_images", die)
+        patch.setattr(embed, "_check", die)
         run_evaluation(EvalConfig.load(path))
 
 

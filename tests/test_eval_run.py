@@ -15,7 +15,7 @@ from eval.results import ResultRow
 from eval.run import run_evaluation
 from eval.tasks.base import SAMPLE_COLUMNS
 from iconoclip import models
-from iconoclip.embed import embed_images, embed_texts
+from iconoclip.embed import embed_images, embed_texts, stream_images
 from iconoclip.errors import ConfigError, EvaluationError
 
 RESULT_KEYS = [
@@ -119,8 +119,8 @@ def test_what_is_in_the_cache_is_not_encoded_again(evaluate, monkeypatch: pytest
     def refuse(*_, **__):
         raise AssertionError("encoded again")
 
-    monkeypatch.setattr("iconoclip.embed.embed_images", refuse)
-    monkeypatch.setattr("iconoclip.embed.embed_texts", refuse)
+    monkeypatch.setattr("iconoclip.embed.stream_images", refuse)
+    monkeypatch.setattr("iconoclip.embed.stream_texts", refuse)
     evaluate()
     same = [{k: v for k, v in row.items() if k != "created"} for row in _rows(out)]
     assert same == [{k: v for k, v in row.items() if k != "created"} for row in first]
@@ -128,23 +128,25 @@ def test_what_is_in_the_cache_is_not_encoded_again(evaluate, monkeypatch: pytest
 
 def test_an_interrupted_encoding_goes_on_after_its_last_part(evaluate, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setattr(cache, "_PART_BATCHES", 1)
-    calls = []
+    asked = []
 
-    def stop_at_third(model, read, count, **more):
-        calls.append(count)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return embed_images(model, read, count, **more)
+    def stop_at_third(*args, batches, **more):
+        asked.append(list(batches))
+        stream = stream_images(*args, batches=batches, **more)
+        yield next(stream)
+        yield next(stream)
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr("iconoclip.embed.embed_images", stop_at_third)
+    monkeypatch.setattr("iconoclip.embed.stream_images", stop_at_third)
     with pytest.raises(KeyboardInterrupt):
         evaluate()
     monkeypatch.setattr(
-        "iconoclip.embed.embed_images", lambda m, r, c, **k: calls.append(c) or embed_images(m, r, c, **k)
+        "iconoclip.embed.stream_images",
+        lambda *args, batches, **more: asked.append(list(batches)) or stream_images(*args, batches=batches, **more),
     )
     _, out = evaluate()
     # 48 pictures in batches of 16: two parts were kept, the third was encoded again.
-    assert calls == [16, 16, 16, 16]
+    assert asked == [[0, 1, 2], [2]]
     assert not list(out.rglob("*.part"))
     monkeypatch.undo()
     _, whole = evaluate(out="whole")
