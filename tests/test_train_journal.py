@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -102,12 +103,23 @@ def _records(path: Path) -> Iterator[Any]:
             parts = b""
 
 
+def _written(path: Path) -> list[Any]:
+    """All records; wandb's own process may still be writing the last ones when `finish` comes back."""
+    deadline = time.monotonic() + 60
+    while True:
+        found = list(_records(path))
+        if any(record.HasField("exit") for record in found):
+            return found
+        assert time.monotonic() < deadline, f"{path} has no end"
+        time.sleep(0.05)
+
+
 def _history(run: Path) -> list[tuple[str, list[dict[str, Any]]]]:
     """Run id and logged rows of each time that wandb was started, in order."""
     found = []
     for folder in sorted((run / "wandb").glob("offline-run-*"), key=lambda path: path.stat().st_mtime_ns):
         rows, identifier = [], ""
-        for record in _records(next(folder.glob("*.wandb"))):
+        for record in _written(next(folder.glob("*.wandb"))):
             if record.HasField("run"):
                 identifier = record.run.run_id
             if record.HasField("history"):

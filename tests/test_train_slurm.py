@@ -92,7 +92,7 @@ class Site:
         rows = [json.loads(line) for line in lines if line.endswith("\n")]
         return [(row["step"], row["loss"]) for row in rows if "loss" in row]
 
-    def wait_for_step(self, name: str, step: int, timeout_s: float = 60) -> None:
+    def wait_for_step(self, name: str, step: int, timeout_s: float = 150) -> None:
         deadline = time.monotonic() + timeout_s
         while not any(found >= step for found, _ in self.steps(name)[-1:]):
             assert time.monotonic() < deadline, f"{name} did not come to step {step}"
