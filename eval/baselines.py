@@ -95,8 +95,8 @@ def describe_picture(data: bytes) -> np.ndarray:
 def describe_small(image: Image.Image) -> np.ndarray:
     """:func:`describe_picture` of a picture that was decoded at a fraction that leaves ``WORK_SIDE`` or more."""
     image = image.convert("RGB")
-    pixels = np.asarray(image.resize((WORK_SIDE, WORK_SIDE), Image.Resampling.BOX), dtype=np.int64)
-    bins = pixels // (256 // _BINS_PER_CHANNEL)
+    pixels = np.asarray(image.resize((WORK_SIDE, WORK_SIDE), Image.Resampling.BOX))
+    bins = (pixels // (256 // _BINS_PER_CHANNEL)).astype(np.uint16)
     code = (bins[..., 0] * _BINS_PER_CHANNEL + bins[..., 1]) * _BINS_PER_CHANNEL + bins[..., 2]
     histogram = np.bincount(code.ravel(), minlength=_BINS_PER_CHANNEL**3) / code.size
     small = image.resize((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE), Image.Resampling.BOX)
