@@ -23,7 +23,6 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -33,6 +32,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import yaml
+from memory import Peak
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -174,7 +174,7 @@ def _measure(name: str, command: list[str], url: str, out: Path) -> Measured:
     environment = os.environ | {"NO_ALBUMENTATIONS_UPDATE": "1", "OMP_NUM_THREADS": "1", "WANDB_MODE": "disabled"}
     with log.open("w") as file:
         program = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment)
-        peak = _Peak(program.pid)
+        peak = Peak(program.pid)
         _, status, used = os.wait4(program.pid, 0)
         ended = time.monotonic()
         code = program.returncode = os.waitstatus_to_exitcode(status)
@@ -200,43 +200,6 @@ def _count_pictures(out: Path) -> int:
         with tarfile.open(path) as tar:
             number += sum(name.endswith(".jpg") for name in tar.getnames())
     return number
-
-
-class _Peak:
-    """The largest memory of a process and its children, looked at four times a second."""
-
-    def __init__(self, pid: int) -> None:
-        self._pid, self._peak, self._stop = pid, 0, threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-
-    def stop(self) -> int:
-        self._stop.set()
-        self._thread.join()
-        return self._peak
-
-    def _watch(self) -> None:
-        while not self._stop.wait(0.25):
-            self._peak = max(self._peak, sum(map(_pss_bytes, _family(self._pid))))
-
-
-def _family(pid: int) -> list[int]:
-    found = [pid]
-    for parent in found:
-        for path in Path(f"/proc/{parent}/task").glob("*/children"):
-            try:
-                found += [int(child) for child in path.read_text().split()]
-            except OSError:
-                continue
-    return found
-
-
-def _pss_bytes(pid: int) -> int:
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0
-    return sum(1024 * int(line.split()[1]) for line in lines if line.startswith("Pss:"))
 
 
 def _install_peer() -> Path:

@@ -4,12 +4,14 @@ import json
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ranks import Crew
+from servers.slurm import Slurm
 
 from eval import cache, kept
 from eval.config import EvalConfig
@@ -18,6 +20,8 @@ from eval.share import Share, read_share
 from eval.tasks.classification import Classification
 from iconoclip import embed
 from iconoclip.errors import EvaluationError
+
+SCRIPT = Path(__file__).resolve().parents[1] / "slurm" / "eval.sbatch"
 
 Write = Callable[..., Path]
 
@@ -211,3 +215,28 @@ def test_a_benchmark_in_the_cache_names_only_classes_of_ours():
     for kind in ("subprocess:Popen", "eval.run:run_evaluation", "eval.none:Thing"):
         with pytest.raises(EvaluationError, match="make it again"):
             kept.decode({"=": kind})
+
+
+@pytest.mark.services
+def test_an_array_on_slurm_makes_the_table_when_its_last_job_has_run(write_eval: Write, slurm: Slurm, tmp_path: Path):
+    (tmp_path / "slurm").mkdir()
+    (tmp_path / "slurm" / "env.sh").write_text(f'export ICONOCLIP="{sys.executable} -m iconoclip.cli"\n')
+    path, alone = write_eval("by-slurm"), write_eval("alone")
+    options = ["--ntasks-per-node=2", "--gres=none", "--cpus-per-task=1"]
+
+    def submit(numbers: str) -> str:
+        return slurm.submit(SCRIPT, path.name, folder=tmp_path, options=[f"--array={numbers}", *options])
+
+    def log(job: str, number: int) -> str:
+        return (tmp_path / f"iconoclip-eval-{job}-{number}.out").read_text()
+
+    job = submit("0-1%1")
+    slurm.run("scancel", f"{job}_1")  # before its turn
+    slurm.wait(f"{job}_0", "COMPLETED", "FAILED")
+    assert "process 1 of 4 is done" in log(job, 0)
+    assert not (tmp_path / "by-slurm" / "results.jsonl").exists()
+    job = submit("0-1")
+    for number in (0, 1):
+        slurm.wait(f"{job}_{number}", "COMPLETED", "FAILED")
+    run_evaluation(EvalConfig.load(alone))
+    assert read_rows(path) == read_rows(alone), log(job, 0) + log(job, 1)
