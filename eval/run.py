@@ -143,6 +143,8 @@ def _run_benchmark(
     beside: Beside,
 ) -> dict[str, Any]:
     """Run the tasks of one benchmark for all models; return its data sheet for ``run.json``."""
+    from threadpoolctl import threadpool_limits
+
     name = benchmark.shown_name
     _log.info("%s: %s pictures, %d tasks", name, f"{len(ready.pictures):,}", len(ready.tasks))
     folds: list[int | None] = [*sorted({f for f in ready.pictures.folds if f is not None})]
@@ -183,7 +185,8 @@ def _run_benchmark(
             test=config.test,
             slices=frozenset(config.slices),
         )
-        evaluate_task(scores, context, evaluated, refused=why_not)
+        with threadpool_limits(1):  # products this small are made sooner, and always alike, by one thread
+            evaluate_task(scores, context, evaluated, refused=why_not)
         spreads[task.name] = prompt_spreads(scores, context, evaluated)
         beside.task(name, ready, task, scores, context, evaluated, embedders, why_not)
     return _sheet(benchmark, ready, coverages, cut, spreads)

@@ -26,6 +26,7 @@ _Z = 1.959964
 _POWER_FACTOR = _Z + 0.841621
 # So many numbers stay in the processor's cache.
 _BLOCK_CELLS = 1_000_000
+_FEW_CELLS = 65_536
 _KEPT_CELLS = 64_000_000
 _THREADS = 4
 
@@ -113,11 +114,15 @@ def _kept_counts(num_clusters: int, resamples: int, seed: tuple[int, int]) -> np
 def _draw_counts(num_clusters: int, resamples: int, seed: tuple[int, int]) -> Iterator[np.ndarray]:
     rng = np.random.default_rng([*seed, num_clusters])
     rows_at_once = max(1, _BLOCK_CELLS // num_clusters)
+    few_rows = max(1, _FEW_CELLS // num_clusters)
     for start in range(0, resamples, rows_at_once):
         rows = min(rows_at_once, resamples - start)
         counts_RC = np.empty((rows, num_clusters), np.uint8 if num_clusters < 256 else np.uint16)
-        for row_C in counts_RC:
-            row_C[:] = np.bincount(rng.integers(0, num_clusters, num_clusters), minlength=num_clusters)
+        for first in range(0, rows, few_rows):
+            drawn_rC = rng.integers(0, num_clusters, (min(few_rows, rows - first), num_clusters))
+            drawn_rC += num_clusters * np.arange(len(drawn_rC))[:, None]
+            counts = np.bincount(drawn_rC.ravel(), minlength=drawn_rC.size)
+            counts_RC[first : first + few_rows] = counts.reshape(drawn_rC.shape)
         yield counts_RC
 
 
@@ -154,8 +159,6 @@ def resample_pooled(
 
     ``figures`` takes float64 [R, Q], how often each query counts, and gives [R].
     """
-    from threadpoolctl import threadpool_limits
-
     _, cluster_Q = np.unique(np.asarray(works_Q), return_inverse=True)
     rows = max(1, _BLOCK_CELLS // len(cluster_Q))
 
@@ -164,8 +167,7 @@ def resample_pooled(
         return [figures(part[:, cluster_Q].astype(np.float64)) for part in parts]
 
     blocks = _blocks(int(cluster_Q.max()) + 1, resamples, (seed, 0))
-    with threadpool_limits(1):  # one thread of BLAS for each of ours, or they wait for each other
-        return np.concatenate([drawn for found in _by_threads(work, blocks) for drawn in found])
+    return np.concatenate([drawn for found in _by_threads(work, blocks) for drawn in found])
 
 
 def _by_threads(work: Callable[[np.ndarray], T], blocks: Iterator[np.ndarray]) -> Iterator[T]:
