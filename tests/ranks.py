@@ -19,8 +19,6 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from typing import Any
 
-_QUIT_S = 10.0
-
 
 @dataclass(frozen=True)
 class Failed:
@@ -50,7 +48,10 @@ def _call_in_a_session(function: Callable[..., Any], arguments: tuple[Any, ...])
 
 
 class Crew:
-    """Up to ``size`` processes; one that died is replaced before the next run."""
+    """Up to ``size`` processes; after a run with a failure all are replaced before the next.
+
+    A process that could not join the others keeps torch's count of groups, and would wait for ever in the next run.
+    """
 
     def __init__(self, size: int = 4) -> None:
         self._context = multiprocessing.get_context("forkserver")
@@ -73,25 +74,26 @@ class Crew:
             self._member(rank)[1].send(({name: str(value) for name, value in env.items()}, function, arguments))
         deadline = time.monotonic() + timeout_s
         results = [self._receive(rank, deadline) for rank in range(world)]
+        if any(isinstance(found, Failed) for found in results):
+            self.close()
         failed = [f"rank {rank}: {found.text}" for rank, found in enumerate(results) if isinstance(found, Failed)]
         if failed and not fails:
             raise RuntimeError("\n".join(failed))
         return results
 
     def close(self) -> None:
-        """End all processes."""
-        for member in self._members:
-            if member is not None:
-                member[1].close()
-        for member in self._members:
-            if member is not None:
-                member[0].join(_QUIT_S)
-                member[0].kill()
-                member[0].join()
+        """End all processes at once: one may wait for others that are gone."""
+        members = [member for member in self._members if member is not None]
+        self._members = [None] * len(self._members)
+        for _, connection in members:
+            connection.close()
+        for process, _ in members:
+            process.kill()
+            process.join()
 
     def _member(self, rank: int) -> tuple[ForkServerProcess, Connection]:
         member = self._members[rank]
-        if member is None or not member[0].is_alive():
+        if member is None:
             ours, theirs = self._context.Pipe()
             process = self._context.Process(target=_serve, args=(theirs,))
             process.start()
@@ -110,7 +112,6 @@ class Crew:
             return Failed("timeout", "took too long and was killed")
         except (EOFError, ConnectionResetError):
             process.join()
-            self._members[rank] = None
             return Failed("died", f"ended with {process.exitcode}")
 
 

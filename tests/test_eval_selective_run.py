@@ -269,7 +269,7 @@ def test_an_evaluation_writes_trust_certificates_and_their_section(
     assert all(row["n"] + row["n_fitted"] == 240 for row in rows)
     page = (tmp_path / "out" / "report.html").read_text()
     assert "When the model says it is sure, is it right?" in page
-    assert "promised with 95 % confidence" in page
+    assert "promised with 95 % confidence" in page.replace("\u202f", " ")
     # One picture a class: with four classes the model gives each class one answer, and its certainty is no lie.
     certificate = find_certificate(
         tmp_path / "out" / "certificates" / next((tmp_path / "out" / "certificates").glob("*zero_shot_4_en.json")).name,

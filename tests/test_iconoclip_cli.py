@@ -99,6 +99,7 @@ def test_ctrl_c_is_one_line_and_exit_130(tmp_path: Path) -> None:
     code = (
         "from iconoclip import cli, doctor\n"
         "import os, signal, sys; sys.argv = ['iconoclip', 'doctor']\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background job ignores it
         "doctor.examine = lambda: os.kill(os.getpid(), signal.SIGINT)\n"
         "cli.main()"
     )
