@@ -225,11 +225,26 @@ def _stream(
     Raises:
         ModelError: an embedding is not a number; the weights are broken or overflow.
     """
-    cores = _num_cores()
-    threads = max(1, min(cores, len(plan)))
     by_threads = at_once and device.type == "cpu"
+    # Batches that are left over when each core has had as many share all cores: none stands idle at the end.
+    even = len(plan) - len(plan) % _num_cores() if by_threads else len(plan)
+    for part in (plan[:even], plan[even:]):
+        if part:
+            yield from _stream_part(model, part, load, encode, device, by_threads=by_threads)
+
+
+def _stream_part(
+    model: Model,
+    plan: Sequence[range],
+    load: Callable[[range], Any],
+    encode: Callable[[Any], torch.Tensor],
+    device: torch.device,
+    *,
+    by_threads: bool,
+) -> Generator[np.ndarray]:
+    threads = min(_num_cores(), len(plan))
     before, was_training = torch.get_num_threads(), model.module.training
-    own_threads = cores // threads if by_threads else before
+    own_threads = _num_cores() // threads if by_threads else before
 
     # Not inference_mode: FSDP2 keeps the tensors that it makes in here and writes into them in training.
     @torch.no_grad()
