@@ -1,12 +1,10 @@
 """Words, centuries and places that deserve a second look before a model is used: flagged, never a verdict."""
 
-import json
 import math
 from collections.abc import Sequence
 from typing import Any
 
 from iconoclip import pages
-from iconoclip.errors import EvaluationError
 from iconoclip.pages import escape
 
 from .report_data import Results
@@ -20,30 +18,12 @@ Row = dict[str, Any]
 
 def bias_parts(words: Words, results: Results) -> list[str]:
     """The section on bias from ``bias.jsonl``; empty where no run looked for it."""
-    rows = read_bias(results)
+    rows = results.bias
     if not rows:
         return []
     terms = [row for row in rows if row["kind"] == "term"]
     tested = [row for row in rows if row["kind"] != "term"]
     return [f"<h2>{words.html('bias.title')}</h2>", *_terms(words, terms), *_groups(words, tested)]
-
-
-def read_bias(results: Results) -> list[Row]:
-    """Rows of ``bias.jsonl`` of all folders.
-
-    Raises:
-        EvaluationError: a damaged file.
-    """
-    rows = []
-    for folder in results.folders:
-        path = folder / "bias.jsonl"
-        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-        for number, line in enumerate(lines, start=1):
-            try:
-                rows.append(json.loads(line))
-            except ValueError as error:
-                raise EvaluationError(f"{path}, line {number}: no JSON ({error}); run `iconoclip eval` again") from None
-    return rows
 
 
 def _terms(words: Words, rows: Sequence[Row]) -> list[str]:

@@ -105,7 +105,8 @@ class Question:
 class Results:
     """Everything of one or several results folders; ``clean`` are the scores without what training saw.
 
-    ``missing`` are (key of a text, folder, count) of what is not there.
+    ``missing`` are (key of a text, folder, count) of what is not there; ``trust``, ``leaks`` and ``bias`` the rows of
+    ``selective.jsonl``, ``contamination.jsonl`` and ``bias.jsonl``.
     """
 
     scores: tuple[Score, ...]
@@ -117,6 +118,9 @@ class Results:
     baselines: tuple[str, ...] = ()
     clean: tuple[Score, ...] = ()
     overall: tuple[Overall, ...] = ()
+    trust: tuple[dict[str, Any], ...] = ()
+    leaks: tuple[dict[str, Any], ...] = ()
+    bias: tuple[dict[str, Any], ...] = ()
     _index: dict[tuple[str, ...], Score] = field(default_factory=dict, repr=False)
 
     @cached_property

@@ -1,11 +1,9 @@
 """What training had seen of a benchmark, and every primary figure with and without it."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 from iconoclip import pages
-from iconoclip.errors import EvaluationError
 from iconoclip.pages import escape
 
 from .report_data import Results, Score
@@ -17,7 +15,7 @@ Row = dict[str, Any]
 
 def leak_parts(words: Words, results: Results, benchmark: str) -> list[str]:
     """HTML parts on one benchmark from ``contamination.jsonl``; empty where no run looked for leaks."""
-    row = next((row for row in read_leaks(results) if row["benchmark"] == benchmark), None)
+    row = next((row for row in results.leaks if row["benchmark"] == benchmark), None)
     if row is None:
         return []
     if not row["by"]:
@@ -32,24 +30,6 @@ def leak_parts(words: Words, results: Results, benchmark: str) -> list[str]:
     about |= {"seen": words.count(row["seen"]), "works": words.count(row["seen_works"])}
     parts.append(f'<p class="small noscore">{words.html("leaks.seen", found=found, **about)}</p>')
     return [*parts, _table(words, results, benchmark), _examples(words, row)]
-
-
-def read_leaks(results: Results) -> list[Row]:
-    """Rows of ``contamination.jsonl`` of all folders.
-
-    Raises:
-        EvaluationError: a damaged file.
-    """
-    rows = []
-    for folder in results.folders:
-        path = folder / "contamination.jsonl"
-        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-        for number, line in enumerate(lines, start=1):
-            try:
-                rows.append(json.loads(line))
-            except ValueError as error:
-                raise EvaluationError(f"{path}, line {number}: no JSON ({error}); run `iconoclip eval` again") from None
-    return rows
 
 
 def _table(words: Words, results: Results, benchmark: str) -> str:

@@ -26,6 +26,7 @@ def read_results(folders: Sequence[Path]) -> Results:
     overall: list[Overall] = []
     missing: list[tuple[str, str, int]] = []
     notes: list[dict[str, Any]] = []
+    further: dict[str, list[dict[str, Any]]] = {"selective": [], "contamination": [], "bias": []}
     for folder in folders:
         rows = _read_lines(folder / "results.jsonl", needed=True)
         scores += [_score(row, folder / "results.jsonl", number) for number, row in enumerate(rows, start=1)]
@@ -34,6 +35,8 @@ def read_results(folders: Sequence[Path]) -> Results:
         path = folder / "overall.jsonl"
         overall += [_build_overall(row, path, n) for n, row in enumerate(_read_lines(path), start=1)]
         notes += _read_lines(folder / "notes.jsonl")
+        for name, several in further.items():
+            several.extend(_read_lines(folder / f"{name}.jsonl"))
         runs.append(_read_run(folder / "run.json"))
         if left_out := runs[-1].get("thumbs_left_out"):
             missing.append(("missing.pictures", folder.name, left_out))
@@ -51,6 +54,9 @@ def read_results(folders: Sequence[Path]) -> Results:
         baselines=baselines,
         clean=clean,
         overall=tuple(overall),
+        trust=tuple(further["selective"]),
+        leaks=tuple(further["contamination"]),
+        bias=tuple(further["bias"]),
         _index=_index(scores, folders),
     )
 

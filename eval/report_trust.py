@@ -1,11 +1,9 @@
 """How far the labels of a question can be trusted: calibration, and what can be promised of the sure ones."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 from iconoclip import pages
-from iconoclip.errors import EvaluationError
 from iconoclip.pages import escape
 
 from .report_data import Question, Results
@@ -18,9 +16,7 @@ Row = dict[str, Any]
 
 def trust_parts(words: Words, results: Results, question: Question) -> list[str]:
     """HTML parts on one question from ``selective.jsonl``; empty where nothing was measured."""
-    rows = [
-        row for row in read_trust(results) if (row["benchmark"], row["task"]) == (question.benchmark, question.task)
-    ]
+    rows = [row for row in results.trust if (row["benchmark"], row["task"]) == (question.benchmark, question.task)]
     if not rows:
         return []
     parts = [f"<h4>{words.html('trust.title')}</h4>"]
@@ -46,25 +42,6 @@ def trust_parts(words: Words, results: Results, question: Question) -> list[str]
     for key in ("reliability.about", "risk.about"):
         parts.append(f'<p class="small">{words.html(key)}</p>')
     return [*parts, f'<div class="figures">{drawings}</div>']
-
-
-def read_trust(results: Results) -> list[Row]:
-    """Rows of ``selective.jsonl`` of all folders.
-
-    Raises:
-        EvaluationError: a damaged file.
-    """
-    rows = []
-    for folder in results.folders:
-        path = folder / "selective.jsonl"
-        if not path.is_file():
-            continue
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-            try:
-                rows.append(json.loads(line))
-            except ValueError as error:
-                raise EvaluationError(f"{path}, line {number}: no JSON ({error}); run `iconoclip eval` again") from None
-    return rows
 
 
 def _about(words: Words, row: Row) -> str:
