@@ -138,8 +138,7 @@ class Exchange:
             counted.num_bytes = response.num_bytes_downloaded
             if not is_inspected:
                 _inspect(body, response, request)
-            is_length_known = declared or "transfer-encoding" in response.headers or response.http_version == "HTTP/2"
-            if not is_length_known and is_cut_off(body.head, body.tail):
+            if not _is_length_known(response) and is_cut_off(body.head, body.tail):
                 raise FetchError(
                     FailReason.TRUNCATED, "the picture has no end and nobody stated its length", retry=True
                 )

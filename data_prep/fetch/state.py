@@ -6,7 +6,6 @@ file is opened exclusively (that needs no shared memory and so works on network 
 
 import json
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ create table if not exists answers (
   note text not null default '', attempts integer not null default 0,
   reason text not null default '', detail text not null default ''
 );
-create index if not exists answers_sha256 on answers (sha256) where sha256 != '';
 create table if not exists hosts (host text primary key, state text not null);
 create table if not exists files (url text primary key, state text not null, text text not null, read_at real not null);
 """
@@ -72,17 +70,6 @@ class State:
     def forget_answer(self, key: str) -> None:
         """Remove a row: its answer will be asked for again."""
         self._db.execute("delete from answers where key = ?", (key,))
-
-    def repeated_bodies(self, min_urls: int) -> Iterator[tuple[str, int]]:
-        """``(sha256, number)`` of bodies that at least ``min_urls`` different requests got, commonest first.
-
-        A library's "no picture available" card is served with 200 for every missing page: it shows here.
-        """
-        query = (
-            "select sha256, count(*) from answers where sha256 != '' group by sha256 having count(*) >= ? "
-            "order by count(*) desc, sha256"
-        )
-        yield from map(tuple, self._db.execute(query, (min_urls,)))
 
     def read_host(self, host: str) -> dict[str, Any]:
         """What was last written about a host; empty at first."""

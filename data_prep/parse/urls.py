@@ -68,7 +68,6 @@ _GALLICA_MANIFEST = re.compile(rf"^/(?:proxy/)?iiif/{_ARK}/manifest(?:\.json)?/?
 _GALLICA_FILE = re.compile(
     rf"^/{_ARK}(?:/f(?P<page>\d+))?[./](?:thumbnail|lowres|medres|highres|image|item\.highres)(?:\.jpg)?$"
 )
-_GALLICA_OBJECT = re.compile(rf"^/{_ARK}(?:[./].*)?$")
 _IMAGE_API = "https://openapi.bnf.fr/iiif/image/v3"
 _PRESENTATION_API = "https://openapi.bnf.fr/iiif/presentation/v3"
 

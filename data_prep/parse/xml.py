@@ -14,7 +14,7 @@ from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]  # compile
 
 from iconoclip.languages import language_code
 
-from .parsed import ParseError, ParseReason, Text
+from .parsed import ParseError, ParseReason
 
 
 class Element(Protocol):
@@ -212,11 +212,6 @@ def read_language(text: str) -> str:
     if bare.lower() in ("", "def", "none", "@none", "und", "xx", "zz", "unknown"):
         return ""
     return language_code(bare) or ""
-
-
-def tagged_text(element: Element, source: str) -> Text:
-    """The element's text with its language."""
-    return Text(text_of(element), language_of(element), source)
 
 
 def serialise(element: Element) -> bytes:
