@@ -3,13 +3,14 @@
 A word that a model has never met in training is a random vector, not a concept; what is longer than its context is cut.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from iconoclip.iconclass import Notation, fit, short_form, text_of
+from iconoclip.iconclass import Notation, short_form, text_of
+from iconoclip.near_duplicates import UnionFind
 
 from .data import words_of
 
@@ -105,51 +106,6 @@ def fill_templates(names: Sequence[str], templates: Sequence[str]) -> tuple[tupl
 
 
 @dataclass(frozen=True, slots=True)
-class ClassTexts:
-    """Classes made of notations in one language: those whose texts can be told apart, each with its notations.
-
-    ``members[c]`` are the notations that share ``names[c]`` (keys and names stripped, many do); ``without_text`` have
-    none in this language.
-    """
-
-    language: str
-    names: tuple[str, ...]
-    members: tuple[tuple[Notation, ...], ...]
-    without_text: tuple[Notation, ...]
-
-    def prompts(self, templates: Sequence[str] | None = None) -> tuple[tuple[str, ...], ...]:
-        """Prompts of each class; the language's own templates, or the bare name where there are none."""
-        return fill_templates(self.names, templates or TEMPLATES.get(self.language, ("{}",)))
-
-
-def notation_classes(
-    notations: Iterable[Notation],
-    language: str,
-    *,
-    is_short: bool = True,
-    count_tokens: Callable[[str], int] | None = None,
-    limit: int = 77,
-) -> ClassTexts:
-    """Classes from notations; notations whose texts are the same become one class, the first one's place is kept.
-
-    ``is_short`` takes what can be seen and leaves context and attributes out; with ``count_tokens`` texts are cut to
-    ``limit`` tokens before they are compared, so that what the tower cannot tell apart is one class.
-    """
-    by_text: dict[str, list[Notation]] = {}
-    without = []
-    for notation in notations:
-        text = text_of(notation, language)
-        if not text:
-            without.append(notation)
-            continue
-        shown = short_form(text) if is_short else text
-        shown = fit(shown, count_tokens, limit=limit) if count_tokens else shown
-        by_text.setdefault(shown, []).append(notation)
-    members = tuple(tuple(found) for found in by_text.values())
-    return ClassTexts(language, tuple(by_text), members, tuple(without))
-
-
-@dataclass(frozen=True, slots=True)
 class ParallelClasses:
     """The same classes in several languages: ``names[language][c]`` are the texts of class c."""
 
@@ -176,21 +132,14 @@ def parallel_classes(
     }
     without = {lang: tuple(n for n in notations if n.text not in found) for lang, found in texts.items()}
     asked = [notation for notation in notations if all(notation.text in found for found in texts.values())]
-    first: dict[str, str] = {notation.text: notation.text for notation in asked}
-
-    def root(name: str) -> str:
-        while first[name] != name:
-            name = first[name]
-        return name
-
+    alike: UnionFind[str] = UnionFind()
     for found in texts.values():
         seen: dict[str, str] = {}
         for notation in asked:
-            other = seen.setdefault(found[notation.text], notation.text)
-            first[root(notation.text)] = root(other)
+            alike.union(notation.text, seen.setdefault(found[notation.text], notation.text))
     groups: dict[str, list[Notation]] = {}
     for notation in asked:
-        groups.setdefault(root(notation.text), []).append(notation)
+        groups.setdefault(alike.find(notation.text), []).append(notation)
     members = tuple(tuple(group) for group in groups.values())
     names = {language: tuple(found[group[0].text] for group in members) for language, found in texts.items()}
     return ParallelClasses(names, members, without)

@@ -114,11 +114,6 @@ def sort_out(texts: Iterable[str]) -> tuple[list[Notation], dict[str, str]]:
     return list(valid.values()), invalid
 
 
-def closure(notations: Iterable[Notation]) -> frozenset[str]:
-    """Notations with all that is above them: what hierarchical precision and recall compare."""
-    return frozenset(level for notation in notations for level in notation.path)
-
-
 @lru_cache(maxsize=1)
 def languages() -> tuple[str, ...]:
     """BCP-47 codes of the languages that the installed vocabulary has texts in, English first."""
@@ -151,20 +146,6 @@ def short_form(text: str) -> str:
     short = re.sub(r"\([^(),;]*(?=$|[,;])", "", short)  # some entries never close what they open
     short = re.sub(r"\s+([,;:.])", r"\1", re.sub(r"\s{2,}", " ", short)).strip(" ,;-")
     return short or text.partition(" ~ ")[0].strip()
-
-
-def fit(text: str, count_tokens: Callable[[str], int], *, limit: int = 77) -> str:
-    """Shorten a text until it has at most ``limit`` tokens: context first, then asides, clauses, and last words.
-
-    A tower cuts what is too long without a word, and what stands at the end is often what tells notations apart.
-    """
-    without_context, short = text.partition(" ~ ")[0], short_form(text)
-    clauses = re.split(r"(?=[;,:] )", short)
-    words = clauses[0].split()
-    candidates = [text, without_context, short]
-    candidates += ["".join(clauses[:end]) for end in range(len(clauses) - 1, 0, -1)]
-    candidates += [" ".join(words[:end]) for end in range(len(words) - 1, 0, -1)]
-    return next((candidate for candidate in candidates if count_tokens(candidate) <= limit), candidates[-1])
 
 
 def attributes_of(notation: Notation, language: str) -> tuple[str, ...]:

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import pytest
 from servers.europeana import HOST, PROVIDER_HOST, EuropeanaApi, make_item, make_object
 from servers.http import Response
-from servers.replay import ReplayWorld, draw_picture
-from servers.runs import all_bytes, configure, played, read_records, read_rejected
+from servers.replay import draw_picture
+from servers.runs import all_bytes, configure, played, playing, read_records, read_rejected
 
 from data_prep.config import PrepConfig
 from data_prep.pipeline import run_prep
@@ -30,16 +30,8 @@ def key(monkeypatch):
 
 @pytest.fixture
 def play(tmp_path, monkeypatch):
-    stack = []
-
-    def start(api: EuropeanaApi) -> ReplayWorld:
-        world = played({HOST: api, PROVIDER_HOST: draw_picture}, tmp_path / f"world{len(stack)}", monkeypatch)
-        stack.append(world)
-        return world.__enter__()
-
-    yield start
-    for each in stack:
-        each.__exit__(None, None, None)
+    with playing(tmp_path, monkeypatch) as play:
+        yield lambda api: play({HOST: api, PROVIDER_HOST: draw_picture})
 
 
 TEXT_RIGHTS = {"value": "CC0", "asserted_by": "Europeana", "source_url": "https://www.europeana.eu/rights"}

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from servers.http import Request, Response
 from servers.oai import OaiRecord, OaiRepository, write_dc
-from servers.replay import ReplayWorld, draw_picture
+from servers.replay import draw_picture
+from servers.runs import played
 
 from data_prep.config import PrepConfig
 from data_prep.harvest.document import find_files
@@ -77,8 +78,7 @@ SPOILT = {
 @pytest.mark.parametrize("how", sorted(SPOILT))
 def test_page_that_was_spoilt_is_asked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     library = Library("one.example", spoil=lambda number, answer: SPOILT[how](answer) if number == 3 else answer)
-    with ReplayWorld({"one.example": library}, tmp_path) as world:
-        world.enter(monkeypatch)
+    with played({"one.example": library}, tmp_path, monkeypatch):
         assert run_prep(configure(tmp_path, "one.example")).harvested == 8
 
 
@@ -87,8 +87,7 @@ def test_one_collection_that_fails_leaves_the_others_their_harvest(
 ) -> None:
     broken = Library("two.example", spoil=lambda number, answer: Response(404) if number > 1 else answer)
     hosts = {"one.example": Library("one.example"), "two.example": broken}
-    with ReplayWorld(hosts, tmp_path) as world:
-        world.enter(monkeypatch)
+    with played(hosts, tmp_path, monkeypatch) as world:
         with pytest.raises(SourceError, match=r"^collection two: http://two\.example/oai\?verb=ListRecords.*http_404"):
             run_prep(configure(tmp_path, *hosts))
         asked = len(world.asked("one.example"))
@@ -99,8 +98,7 @@ def test_one_collection_that_fails_leaves_the_others_their_harvest(
 
 
 def test_lost_body_is_asked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with ReplayWorld({"one.example": Library("one.example")}, tmp_path) as world:
-        world.enter(monkeypatch)
+    with played({"one.example": Library("one.example")}, tmp_path, monkeypatch):
         config = configure(tmp_path, "one.example")
         run_prep(config, limit=None)
         harvest = config.collections["one"].harvest_id  # type: ignore[attr-defined]
@@ -171,8 +169,7 @@ def test_opted_out_host_is_not_asked_at_all(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "opt_out.csv").write_text(
         "kind,value,who,why,since\ndomain,one.example,The Library,asked us by letter,2026-11-01\n", encoding="utf-8"
     )
-    with ReplayWorld({"one.example": Library("one.example")}, tmp_path) as world:
-        world.enter(monkeypatch)
+    with played({"one.example": Library("one.example")}, tmp_path, monkeypatch) as world:
         config = configure(tmp_path, "one.example").model_copy(update={"opt_out": tmp_path / "opt_out.csv"})
         with pytest.raises(SourceError, match=r"opted_out: domain one\.example: The Library: asked us by letter"):
             run_prep(config)

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from PIL import Image as PilImage
+from servers.runs import read_records, read_rejected
 
 from data_prep import hf_rows, hf_stream
 from data_prep.config import PrepConfig
@@ -24,8 +25,6 @@ from data_prep.sources.base import PictureError
 from data_prep.summary import PrepSummary
 from data_prep.withdraw import withdraw
 from iconoclip.errors import ConfigError, IconoclipError
-from iconoclip.records import Record
-from iconoclip.shards import open_shards, splits
 
 ROOT = Path(__file__).resolve().parents[1]
 CC0 = "http://creativecommons.org/publicdomain/zero/1.0/"
@@ -131,25 +130,18 @@ def prep(out: Path, *, limit: int | None = None, **source: Any) -> PrepSummary:
     return run_prep(configure(out, **source), limit=limit)
 
 
-def records(out: Path) -> dict[str, Record]:
-    return {record.id: record for split in splits(out) for record in open_shards(out, split).records()}
-
-
 def tars(out: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in out.rglob("*.tar")}
 
 
 def rejected(out: Path) -> dict[str, str]:
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(out / "ledger" / "rejected.parquet").to_pylist()
-    return {row["id"]: f"{row['reason']}: {row['detail']}" for row in table}
+    return {name: f"{reason}: {detail}" for name, (reason, detail) in read_rejected(out).items()}
 
 
 def test_parquet_of_nested_rows_becomes_shards(parquet: Path, tmp_path: Path) -> None:
     summary = prep(tmp_path / "out", root=tmp_path, path="./brill")
     assert (summary.harvested, summary.kept_for_training) == (NUM_ROWS, NUM_ROWS)
-    record = records(tmp_path / "out")["./brill/train/3"]
+    record = read_records(tmp_path / "out")["./brill/train/3"]
     assert [(each.text, each.lang, each.level) for each in record.captions] == [
         ("a lion and a unicorn, sheet 3", "en", "page"), ("een leeuw en een eenhoorn, blad 3", "nl", "page"),
     ]  # fmt: skip
@@ -170,7 +162,7 @@ def test_bytes_are_kept_as_the_dataset_has_them(parquet: Path, tmp_path: Path) -
     stored = {path.name: path.read_bytes() for path in (tmp_path / "out.store" / "bodies").rglob("*") if path.is_file()}
     assert set(stored.values()) == {encode(n) for n in range(NUM_ROWS)}
     assert all(hashlib.sha256(data).hexdigest() == name for name, data in stored.items())
-    assert {record.sha256 for record in records(tmp_path / "out").values()} == set(stored)
+    assert {record.sha256 for record in read_records(tmp_path / "out").values()} == set(stored)
 
 
 def test_second_run_needs_neither_the_dataset_nor_the_network(
@@ -313,13 +305,13 @@ def test_full_disk_is_one_clear_line(parquet: Path, tmp_path: Path, monkeypatch:
 
 def test_withdrawn_picture_stays_gone(parquet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prep(tmp_path / "out", root=tmp_path, path="./brill")
-    sha256 = records(tmp_path / "out")["./brill/train/3"].sha256
+    sha256 = read_records(tmp_path / "out")["./brill/train/3"].sha256
     taken = withdraw(configure(tmp_path / "out", root=tmp_path, path="./brill"), ["./brill/train/3"])
     assert taken.sha256s == (sha256,)
     assert forget_bodies(tmp_path / "out.store", taken.sha256s) == 1
     monkeypatch.setattr(hf_stream, "_load_local", lambda *_: pytest.fail("the dataset is opened again"))
     prep(tmp_path / "out", root=tmp_path, path="./brill", title="{kind}")
-    assert set(records(tmp_path / "out")) == {f"./brill/train/{n}" for n in range(NUM_ROWS) if n != 3}
+    assert set(read_records(tmp_path / "out")) == {f"./brill/train/{n}" for n in range(NUM_ROWS) if n != 3}
     picture = hf_rows.KeptPicture(str(tmp_path / "out.store"), sha256)
     with pytest.raises(PictureError, match=r"unless it was withdrawn, remove .*/datasets, run again"):
         picture.read()
@@ -353,7 +345,7 @@ def test_where_and_drop_and_repeated_captions_hold_as_in_local(parquet: Path, tm
     )  # fmt: skip
     assert (summary.harvested, summary.kept_for_training) == (5, 4)
     assert rejected(tmp_path / "out") == {"./brill/train/4": "not_selected: the sheet is a copy"}
-    assert {len(record.captions) for record in records(tmp_path / "out").values()} == {1}
+    assert {len(record.captions) for record in read_records(tmp_path / "out").values()} == {1}
 
 
 def test_picture_in_several_rows_is_stored_once_and_counted_in_each(tmp_path: Path) -> None:
@@ -379,7 +371,7 @@ def test_list_of_pictures_gives_a_record_each(tmp_path: Path) -> None:
         tmp_path / "out", root=tmp_path, path="./a.parquet", each="views", image="{.image}", work_from="{title}",
         captions=["{.caption}"], title="{title}", iconclass=None, object_type=None, creator=None, date=None,
     )  # fmt: skip
-    found = records(tmp_path / "out")
+    found = read_records(tmp_path / "out")
     assert sorted(record.captions[0].text for record in found.values()) == ["side 0 of the vase", "side 1 of the vase"]
     assert len({record.work_group for record in found.values()}) == 1
 
@@ -397,7 +389,7 @@ def test_notations_are_put_into_words(tmp_path: Path) -> None:
     source = given["collections"]["brill"] | {"path": "./set", "revision": ""}
     given |= {"out": tmp_path / "out", "root": tmp_path, "collections": {"brill": source}, "workers": 1}
     run_prep(PrepConfig.model_validate(given | {"split": SPLIT}))
-    found = records(tmp_path / "out")
+    found = read_records(tmp_path / "out")
     assert set(found) == {"./set/train/0", "./set/train/1", "./set/train/2"}
     texts = {caption.lang: caption.text for caption in found["./set/train/0"].captions}
     assert (texts["en"], texts["de"]) == (
@@ -412,7 +404,7 @@ def test_notations_are_put_into_words(tmp_path: Path) -> None:
 def test_caption_that_is_required_is_not_made_up_for(parquet: Path, tmp_path: Path) -> None:
     rules = [{"value": "{meta.title}", "stop": ["Blatt 3"], "required": True}]
     prep(tmp_path / "out", root=tmp_path, path="./brill", captions=rules, iconclass_captions=["en", "fr"])
-    found = records(tmp_path / "out")
+    found = read_records(tmp_path / "out")
     assert set(found) == {f"./brill/train/{n}" for n in range(NUM_ROWS) if n != 3}
     assert [caption.lang for caption in found["./brill/train/0"].captions] == ["en", "en", "fr"]
 
@@ -487,7 +479,7 @@ def test_other_layouts_are_read_too(
     make(tmp_path / "set")
     summary = prep(tmp_path / "out", root=tmp_path, path=path, **SIMPLE | source)
     assert (summary.harvested, summary.kept_for_training) == (3, 3)
-    found = records(tmp_path / "out")
+    found = read_records(tmp_path / "out")
     assert {record.captions[0].text for record in found.values()} == {f"a castle on hill {n}" for n in range(3)}
     assert {record.orig_width for record in found.values()} == {60, 61, 62}
     if "imagefolder" in make.__name__ and "zipped" not in make.__name__:

@@ -9,14 +9,13 @@ import pytest
 from servers.http import Response
 from servers.iiif_library import Library, change, make_collection, make_manifest, make_stream
 from servers.replay import ReplayWorld
+from servers.runs import played, playing, read_records
 
 from data_prep.config import PrepConfig
 from data_prep.ledger import read_rejected
 from data_prep.pipeline import run_prep
 from data_prep.summary import PrepSummary
 from iconoclip.errors import IconoclipError
-from iconoclip.records import Record
-from iconoclip.shards import open_shards, splits
 
 BASE = "https://iiif.example.org"
 Start = Callable[..., ReplayWorld]
@@ -29,11 +28,8 @@ def library() -> Library:
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: Library) -> Iterator[ReplayWorld]:
-    folder = tmp_path / "world"
-    folder.mkdir()
     hosts = ("iiif.example.org", "images.example.org", "openapi.bnf.fr", "images.bnf.fr")
-    with ReplayWorld(dict.fromkeys(hosts, library), folder) as here:
-        here.enter(monkeypatch)
+    with played(dict.fromkeys(hosts, library), tmp_path / "world", monkeypatch) as here:
         yield here
 
 
@@ -55,10 +51,6 @@ def configure(out: Path, **source: Any) -> PrepConfig:
 
 def prep(out: Path, *, update: bool = False, limit: int | None = None, **source: Any) -> PrepSummary:
     return run_prep(configure(out, **source), update=update, limit=limit)
-
-
-def read_records(out: Path) -> dict[str, Record]:
-    return {record.id: record for split in splits(out) for record in open_shards(out, split).records()}
 
 
 def manifest_url(number: int) -> str:
@@ -467,18 +459,8 @@ def real(shared_data: Path) -> Callable[[str], Path]:
 @pytest.fixture
 def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: Library) -> Iterator[Start]:
     """``play(host, ...)``: a world in which the library plays these hosts."""
-    worlds = []
-
-    def start(*hosts: str) -> ReplayWorld:
-        folder = tmp_path / "real-world"
-        folder.mkdir()
-        worlds.append(ReplayWorld(dict.fromkeys(hosts, library), folder).__enter__())
-        worlds[-1].enter(monkeypatch)
-        return worlds[-1]
-
-    yield start
-    for each in worlds:
-        each.__exit__()
+    with playing(tmp_path, monkeypatch) as play:
+        yield lambda *hosts: play(dict.fromkeys(hosts, library))
 
 
 FREE = {"value": "CC BY 4.0", "asserted_by": "the test", "source_url": BASE}

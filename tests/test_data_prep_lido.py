@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from servers.http import Request, Response
 from servers.replay import ReplayWorld, draw_picture
+from servers.runs import played, read_records, read_rejected
 
 from data_prep.config import PrepConfig
 from data_prep.parse.lido import parse_lido
@@ -18,8 +19,6 @@ from data_prep.parse.xml import parse_xml
 from data_prep.pipeline import run_prep
 from data_prep.summary import PrepSummary
 from iconoclip.errors import IconoclipError
-from iconoclip.records import Record
-from iconoclip.shards import open_shards, splits
 
 ROOT = Path(__file__).resolve().parents[1]
 HOST, IMAGES = "lido.museum.example", "images.museum.example"
@@ -351,15 +350,8 @@ def prep(out: Path, *, limit: int | None = None, update: bool = False, **source:
     return run_prep(configure(out, **source), limit=limit, update=update)
 
 
-def records(out: Path) -> dict[str, Record]:
-    return {record.id: record for split in splits(out) for record in open_shards(out, split).records()}
-
-
 def rejected(out: Path) -> dict[str, str]:
-    import pyarrow.parquet as pq
-
-    rows = pq.read_table(out / "ledger" / "rejected.parquet").to_pylist()
-    return {row["id"]: f"{row['reason']}: {row['detail']}" for row in rows}
+    return {name: f"{reason}: {detail}" for name, (reason, detail) in read_rejected(out).items()}
 
 
 class Museum:
@@ -402,11 +394,8 @@ def zipped(files: dict[str, bytes]) -> bytes:
 
 @pytest.fixture
 def museum(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Museum]:
-    folder = tmp_path / "world"
-    folder.mkdir()
     museum = Museum()
-    with ReplayWorld({HOST: museum, IMAGES: draw_picture}, folder) as world:
-        world.enter(monkeypatch)
+    with played({HOST: museum, IMAGES: draw_picture}, tmp_path / "world", monkeypatch) as world:
         museum.world = world
         yield museum
 
@@ -414,7 +403,7 @@ def museum(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Museum]:
 def test_addresses_become_shards(museum: Museum, tmp_path: Path) -> None:
     summary = prep(tmp_path / "out", documents=[f"https://{HOST}/a.xml", f"https://{HOST}/all.zip"])
     assert (summary.harvested, summary.kept_for_training) == (30, 30)
-    found = records(tmp_path / "out")
+    found = read_records(tmp_path / "out")
     assert {name.partition("-")[0] for name in found} == {"a", "z1", "z2"}
     record = found["z1-3"]
     assert (record.institution, record.title, record.rights_class) == (
@@ -461,7 +450,7 @@ def test_what_cannot_be_used_is_counted(museum: Museum, tmp_path: Path) -> None:
     (root / "page.xml").write_bytes(b"<html><head><title>Wartung</title></head></html>")
     (root / "bad.zip").write_bytes(zipped({"deep.xml": b"<a>" + b"0" * 40_000_000 + b"</a>"}))
     summary = prep(tmp_path / "out", root=root, files=".")
-    assert set(records(tmp_path / "out")) == {"good", "cut-0", "cut-1", "cut-2"}
+    assert set(read_records(tmp_path / "out")) == {"good", "cut-0", "cut-1", "cut-2"}
     reasons = rejected(tmp_path / "out")
     assert reasons["a.xml#2"].startswith("id_missing: a.xml: record 2 has no lidoRecID")
     assert reasons["r"].startswith("rights_restricted")
@@ -516,4 +505,4 @@ def test_update_asks_again_and_takes_what_is_said_now(museum: Museum, tmp_path: 
     museum.changed["/a.xml"] = Response(body=changed, headers={"Content-Type": "text/xml"})
     assert prep(tmp_path / "out", documents=names).harvested == 20
     assert prep(tmp_path / "out", documents=names, update=True).harvested == 11, "what is not listed any more is gone"
-    assert records(tmp_path / "out")["a-0"].title == "Der Hafen von Wismar"
+    assert read_records(tmp_path / "out")["a-0"].title == "Der Hafen von Wismar"

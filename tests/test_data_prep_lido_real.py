@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from servers.replay import ReplayWorld, draw_picture
+from servers.replay import draw_picture
+from servers.runs import played, read_records
 
 from data_prep.config import PrepConfig
 from data_prep.parse.lido import parse_lido
@@ -14,7 +15,6 @@ from data_prep.parse.to_records import to_records
 from data_prep.parse.xml import parse_xml
 from data_prep.pipeline import run_prep
 from iconoclip.records import Record
-from iconoclip.shards import open_shards, splits
 
 pytestmark = pytest.mark.real
 
@@ -260,8 +260,6 @@ def test_banknotes_show_on_each_side_what_is_said_of_it(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """KENOM's delivery of twenty pieces of emergency money, from the file to the shards."""
-    world_folder = tmp_path / "world"
-    world_folder.mkdir()
     config = PrepConfig.model_validate(
         {
             "verb": "prep", "name": "kenom", "out": tmp_path / "out", "root": folder, "workers": 1,
@@ -270,13 +268,12 @@ def test_banknotes_show_on_each_side_what_is_said_of_it(
             "collections": {"kenom": {"kind": "lido", "files": "*kenom_oai_chunk20.xml", "institution": "KENOM"}},
         }
     )  # fmt: skip
-    with ReplayWorld({"www.kenom.de": draw_picture}, world_folder) as world:
-        world.enter(monkeypatch)
+    with played({"www.kenom.de": draw_picture}, tmp_path / "world", monkeypatch) as world:
         summary = run_prep(config)
         assert world.strays == []
     # 20 notes, of which 12 are shown on both sides; NC for the picture, BY for the text
     assert (summary.harvested, summary.kept_for_training, summary.rejected) == (32, 32, {})
-    records = {each.id: each for split in splits(config.out) for each in open_shards(config.out, split).records()}
+    records = read_records(config.out)
     front, back = records["record_DE-68_kenom_123644"], records["record_DE-68_kenom_123644#2"]
     assert front.captions[0].text == "Im Hintergrund, rot: Wappen des Kirchspiels Büsum."
     assert back.captions[0].text == "Drei liegende Seehundsjäger mit Flinten auf der Sandbank; im Hintergrund Segler."

@@ -12,6 +12,7 @@ from servers.http import Request, Response
 from servers.mets import Block, Layout, Page, write_mets
 from servers.pages import PageServer, draw_page, encode
 from servers.replay import ReplayWorld
+from servers.runs import played, read_rejected
 
 from data_prep.config import PrepConfig
 from data_prep.pipeline import run_prep
@@ -112,10 +113,7 @@ def is_all(image: Image.Image, colour: tuple[int, int, int]) -> bool:
 
 
 def rejected(out: Path) -> dict[str, str]:
-    import pyarrow.parquet as pq
-
-    rows = pq.read_table(out / "ledger" / "rejected.parquet").to_pylist()
-    return {row["id"]: f"{row['reason']}: {row['detail']}" for row in rows}
+    return {name: f"{reason}: {detail}" for name, (reason, detail) in read_rejected(out).items()}
 
 
 def test_folder_gives_a_record_per_page_with_its_label(tmp_path: Path) -> None:
@@ -315,11 +313,8 @@ def test_local_run_goes_on_and_says_when_it_is_complete(tmp_path: Path, monkeypa
 
 @pytest.fixture
 def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["Library"]:
-    folder = tmp_path / "world"
-    folder.mkdir()
     library = Library()
-    with ReplayWorld({HOST: library, IMAGES: library.images}, folder) as world:
-        world.enter(monkeypatch)
+    with played({HOST: library, IMAGES: library.images}, tmp_path / "world", monkeypatch) as world:
         library.world = world
         yield library
 

@@ -11,7 +11,7 @@ from PIL import Image
 from servers.http import Request, Response
 from servers.mets import Page, write_mets
 from servers.pages import draw_page, encode
-from servers.replay import ReplayWorld
+from servers.runs import played
 
 from data_prep.config import PrepConfig
 from data_prep.parse.alto import parse_alto
@@ -179,9 +179,7 @@ def test_vignette_of_a_title_page_in_dresden(responses: Path, tmp_path: Path, mo
             )
         return Response(body=picture, headers={"Content-Type": "image/jpeg"})
 
-    (tmp_path / "world").mkdir()
-    with ReplayWorld({host: answer}, tmp_path / "world") as world:
-        world.enter(monkeypatch)
+    with played({host: answer}, tmp_path / "world", monkeypatch) as world:
         summary = run_prep(
             configure(tmp_path / "out", documents=[f"https://{host}/oai?id=1852685697"], groups=["ORIGINAL"], crops={})
         )

@@ -8,8 +8,7 @@ from urllib.parse import unquote
 import pytest
 from servers.http import Response
 from servers.nb_no import HOST, IMAGES, NorwegianCatalogue, make_item, resolve_picture, urn
-from servers.replay import ReplayWorld
-from servers.runs import configure, played, read_records, read_rejected
+from servers.runs import configure, playing, read_records, read_rejected
 
 from data_prep.pipeline import run_prep
 from data_prep.sources.nb_no import NbNoSource
@@ -19,16 +18,8 @@ from iconoclip.errors import IconoclipError
 
 @pytest.fixture
 def play(tmp_path, monkeypatch):
-    stack = []
-
-    def start(catalogue: NorwegianCatalogue) -> ReplayWorld:
-        world = played({HOST: catalogue, IMAGES: resolve_picture}, tmp_path / f"world{len(stack)}", monkeypatch)
-        stack.append(world)
-        return world.__enter__()
-
-    yield start
-    for each in stack:
-        each.__exit__(None, None, None)
+    with playing(tmp_path, monkeypatch) as play:
+        yield lambda catalogue: play({HOST: catalogue, IMAGES: resolve_picture})
 
 
 TEXT_RIGHTS = {"value": "CC0", "asserted_by": "Nasjonalbiblioteket", "source_url": "https://www.nb.no"}

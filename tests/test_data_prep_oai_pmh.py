@@ -8,6 +8,7 @@ import pytest
 from servers.http import Request, Response
 from servers.oai import OaiRecord, OaiRepository, write_dc
 from servers.replay import ReplayWorld, draw_picture
+from servers.runs import playing
 
 from data_prep.config import PrepConfig
 from data_prep.pipeline import run_prep
@@ -34,19 +35,8 @@ def make_record(number: int, *, day: int | None = None, title: str = "", rights:
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[OaiRepository], ReplayWorld]]:
-    worlds = []
-
-    def start(repository: OaiRepository) -> ReplayWorld:
-        folder = tmp_path / f"world-{len(worlds)}"
-        folder.mkdir()
-        world = ReplayWorld({HOST: repository, "openapi.bnf.fr": draw_picture}, folder)
-        worlds.append(world.__enter__())
-        world.enter(monkeypatch)
-        return world
-
-    yield start
-    for each in worlds:
-        each.__exit__()
+    with playing(tmp_path, monkeypatch) as play:
+        yield lambda repository: play({HOST: repository, "openapi.bnf.fr": draw_picture})
 
 
 def configure(out: Path, **source: Any) -> PrepConfig:

@@ -21,7 +21,8 @@ from servers.library_shapes import (
     rijksmuseum,
 )
 from servers.oai import OaiRecord, OaiRepository, write_dc
-from servers.replay import Answer, ReplayWorld, draw_picture
+from servers.replay import ReplayWorld, draw_picture
+from servers.runs import Play, playing, read_records
 
 from data_prep.config import PrepConfig
 from data_prep.ledger import read_rejected
@@ -33,7 +34,6 @@ from data_prep.sources.web import PagesRule, WebSource
 from data_prep.summary import PrepSummary
 from iconoclip.config import read_data
 from iconoclip.records import Record
-from iconoclip.shards import open_shards, splits
 
 PROFILES = Path(__file__).resolve().parents[1] / "configs" / "prep"
 NAMES = ("bnf", "bnf_manifests", "british_library", "oenb", "nls", "bodleian", "sbb", "rijksmuseum")
@@ -44,18 +44,8 @@ Play = Callable[..., ReplayWorld]
 @pytest.fixture
 def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Play]:
     """``play({host: answer})``: a world of these hosts."""
-    worlds = []
-
-    def start(answers: dict[str, Answer]) -> ReplayWorld:
-        folder = tmp_path / "world"
-        folder.mkdir()
-        worlds.append(ReplayWorld(answers, folder).__enter__())
-        worlds[-1].enter(monkeypatch)
-        return worlds[-1]
-
-    yield start
-    for each in worlds:
-        each.__exit__()
+    with playing(tmp_path, monkeypatch) as play:
+        yield play
 
 
 def load(name: str, out: Path) -> PrepConfig:
@@ -71,10 +61,6 @@ def load(name: str, out: Path) -> PrepConfig:
 
 def prep(name: str, out: Path, *, limit: int | None = 100, update: bool = False) -> PrepSummary:
     return run_prep(load(name, out), limit=limit, update=update)
-
-
-def read_records(out: Path) -> dict[str, Record]:
-    return {record.id: record for split in splits(out) for record in open_shards(out, split).records()}
 
 
 def captions(record: Record) -> list[tuple[str, str, str]]:

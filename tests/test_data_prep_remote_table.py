@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 from servers.http import Request, Response
-from servers.replay import ReplayWorld, draw_picture
+from servers.replay import draw_picture
+from servers.runs import played
 
 from data_prep.config import PrepConfig
 from data_prep.pipeline import run_prep
@@ -40,8 +41,7 @@ def test_pictures_of_a_table_come_from_the_web(tmp_path: Path, monkeypatch: pyte
     addresses += [f"http://www.library.example/{n}.jpg" for n in range(6)]
     addresses += ["https://www.library.example/gone.jpg", "pipe:rm -rf x", "file:///etc/passwd"]
     hosts = {"iiif.library.example": answer, "www.library.example": answer}
-    with ReplayWorld(hosts, tmp_path) as world:
-        world.enter(monkeypatch)
+    with played(hosts, tmp_path, monkeypatch) as world:
         summary = run_prep(configure(tmp_path, addresses))
         num_asked = len(world.requests)
         assert summary.rejected == {"image_missing": 3}
@@ -61,8 +61,7 @@ def test_pictures_of_a_table_come_from_the_web(tmp_path: Path, monkeypatch: pyte
 
 
 def test_without_contact_nothing_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with ReplayWorld({"www.library.example": answer}, tmp_path) as world:
-        world.enter(monkeypatch)
+    with played({"www.library.example": answer}, tmp_path, monkeypatch) as world:
         with pytest.raises(IconoclipError, match=r"fetch\.contact is missing"):
             run_prep(configure(tmp_path, ["https://www.library.example/1.jpg"], contact=None))
         assert world.requests == []
@@ -76,8 +75,7 @@ def test_card_in_place_of_missing_pictures_is_refused(tmp_path: Path, monkeypatc
 
     addresses = [f"http://www.library.example/missing-{n}.jpg" for n in range(5)]
     addresses += [f"http://www.library.example/{n}.jpg" for n in range(30)]
-    with ReplayWorld({"www.library.example": serve}, tmp_path) as world:
-        world.enter(monkeypatch)
+    with played({"www.library.example": serve}, tmp_path, monkeypatch):
         summary = run_prep(configure(tmp_path, addresses))
     assert summary.rejected == {"image_placeholder": 5}
     assert summary.kept_for_training == 30
@@ -87,8 +85,7 @@ def test_a_sample_does_not_replace_a_whole_set_and_reasons_are_always_listed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     addresses = [f"http://www.library.example/{n}.jpg" for n in range(30)] + ["http://www.library.example/gone.jpg"]
-    with ReplayWorld({"www.library.example": answer}, tmp_path) as world:
-        world.enter(monkeypatch)
+    with played({"www.library.example": answer}, tmp_path, monkeypatch) as world:
         config = configure(tmp_path, addresses)
         summary = run_prep(config)
         assert "image_missing" in summary.to_text()
@@ -98,8 +95,7 @@ def test_a_sample_does_not_replace_a_whole_set_and_reasons_are_always_listed(
         with pytest.raises(IconoclipError, match="holds a whole set, which --limit 2 would replace"):
             run_prep(config, limit=2)
         assert len(run_prep(config, limit=2, dry_run=True).samples["towers"]) == 2
-    with ReplayWorld({"www.library.example": lambda request: Response(404)}, tmp_path) as world:
-        world.enter(monkeypatch)
+    with played({"www.library.example": lambda request: Response(404)}, tmp_path, monkeypatch):
         broken = configure(tmp_path, [f"http://www.library.example/other-{n}.jpg" for n in range(60)])
         elsewhere = broken.model_copy(update={"out": tmp_path / "elsewhere", "store": tmp_path / "elsewhere.store"})
         with pytest.raises(

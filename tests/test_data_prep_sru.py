@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 from servers.http import Response
-from servers.replay import ReplayWorld, draw_picture, file_answer
-from servers.runs import configure, played, read_records, read_rejected
+from servers.replay import draw_picture, file_answer
+from servers.runs import configure, played, playing, read_records, read_rejected
 from servers.sru import DIAGNOSTIC, SruServer, write_record
 
 from data_prep.pipeline import run_prep
@@ -19,16 +19,8 @@ HOST, PICTURES = "jsru.kb.nl", "resolver.kb.nl"
 
 @pytest.fixture
 def play(tmp_path, monkeypatch):
-    stack = []
-
-    def start(server: SruServer) -> ReplayWorld:
-        world = played({HOST: server, PICTURES: draw_picture}, tmp_path / f"world{len(stack)}", monkeypatch)
-        stack.append(world)
-        return world.__enter__()
-
-    yield start
-    for each in stack:
-        each.__exit__(None, None, None)
+    with playing(tmp_path, monkeypatch) as play:
+        yield lambda server: play({HOST: server, PICTURES: draw_picture})
 
 
 def prep(

@@ -9,10 +9,10 @@ from eval.prompts import (
     count_tokens,
     cover_prompts,
     fill_templates,
-    notation_classes,
+    parallel_classes,
     prompt_spread,
 )
-from iconoclip import models
+from iconoclip import iconclass, models
 from iconoclip.iconclass import parse
 
 
@@ -53,27 +53,27 @@ def test_only_the_place_for_the_name_is_filled():
 
 def test_notations_that_read_alike_are_one_class():
     # Fire as a symbol of God the Father and fire as an element have the same text, "fire".
-    classes = notation_classes([parse(text) for text in ("11H(PETER)", "11C14", "21C", "11H(PAUL)")], "en")
-    assert classes.names == ("the apostle Peter, first bishop of Rome", "fire", "the apostle Paul of Tarsus")
+    classes = parallel_classes([parse(text) for text in ("11H(PETER)", "11C14", "21C", "11H(PAUL)")], ["en"])
+    assert classes.names == {"en": ("the apostle Peter, first bishop of Rome", "fire", "the apostle Paul of Tarsus")}
     assert [[n.text for n in group] for group in classes.members] == [["11H(PETER)"], ["11C14", "21C"], ["11H(PAUL)"]]
-    assert classes.prompts(["{}", "print: {}"])[1] == ("fire", "print: fire")
+    assert classes.prompts("en", ["{}", "print: {}"])[1] == ("fire", "print: fire")
+    assert classes.prompts("en")[1] == ("fire",)
 
 
-def test_classes_that_a_tower_cannot_tell_apart_after_its_cut_are_one():
-    notations = [parse("11H(PETER)"), parse("11H(PAUL)")]
-    assert len(notation_classes(notations, "en").names) == 2
-    by_words = notation_classes(notations, "en", count_tokens=lambda text: len(text.split()), limit=2)
-    assert by_words.names == ("the apostle",)
-    assert len(by_words.members[0]) == 2
+def test_notations_that_read_alike_in_any_language_are_one_class_in_all(monkeypatch: pytest.MonkeyPatch):
+    english = {"11D": "Christ", "11F": "Mary", "21C": "fire", "11C14": "flame"}
+    german = {"11D": "Heiliger", "11F": "Heilige", "21C": "Heilige", "11C14": "Heiliger"}
+    monkeypatch.setattr(iconclass, "_texts", {"de": german, "en": english}.get)
+    classes = parallel_classes([parse(text) for text in english], ["en", "de"])
+    assert [[n.text for n in group] for group in classes.members] == [["11D", "11C14"], ["11F", "21C"]]
+    assert classes.names == {"en": ("Christ", "Mary"), "de": ("Heiliger", "Heilige")}
 
 
 def test_a_notation_without_a_text_is_named_and_gets_no_english(monkeypatch: pytest.MonkeyPatch):
-    from iconoclip import iconclass
-
     monkeypatch.setattr(iconclass, "_texts", {"de": {"11D": "Christus"}, "en": {"11D": "Christ", "11F": "Mary"}}.get)
-    classes = notation_classes([parse("11D"), parse("11F")], "de")
-    assert classes.names == ("Christus",)
-    assert [notation.text for notation in classes.without_text] == ["11F"]
+    classes = parallel_classes([parse("11D"), parse("11F")], ["de", "en"])
+    assert classes.names == {"de": ("Christus",), "en": ("Christ",)}
+    assert [notation.text for notation in classes.without_text["de"]] == ["11F"]
 
 
 @pytest.mark.parametrize("kind", ["clip", "siglip2"])

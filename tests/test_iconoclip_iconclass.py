@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from iconoclip import iconclass
 from iconoclip.errors import IconoclipError
-from iconoclip.iconclass import InvalidNotationError, attributes_of, fit, parse, short_form, text_of
+from iconoclip.iconclass import InvalidNotationError, attributes_of, parse, short_form, text_of
 
 
 def test_a_notation_knows_every_level_above_it():
@@ -126,23 +126,6 @@ def test_attributes_of_saints_in_every_language():
     assert all("(" not in word for lang in iconclass.languages() for word in attributes_of(parse("11H(PETER)"), lang))
     assert all(len(attributes_of(parse("11H(PETER)"), language)) == 9 for language in iconclass.languages())
     assert attributes_of(parse("71E11"), "en") == ()
-
-
-def test_a_text_is_cut_at_its_context_first_and_at_words_last():
-    def words(text: str) -> int:
-        return len(text.split())
-
-    text = "blessing Christ (seated), with book, with globe ~ Christian religion"
-    assert fit(text, words, limit=99) == text
-    assert fit(text, words, limit=8) == "blessing Christ (seated), with book, with globe"
-    assert fit(text, words, limit=6) == "blessing Christ, with book, with globe"
-    assert fit(text, words, limit=4) == "blessing Christ, with book"
-    assert fit(text, words, limit=1) == "blessing"
-
-
-def test_closure_holds_all_that_is_above():
-    assert iconclass.closure([parse("11D"), parse("11F")]) == {"1", "11", "11D", "11F"}
-    assert iconclass.closure([]) == frozenset()
 
 
 @settings(max_examples=200)

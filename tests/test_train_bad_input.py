@@ -186,7 +186,7 @@ def test_a_checkpoint_that_cannot_be_written(write_config: Callable[..., Path], 
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def small_disk(tmp_path: Path, missing: Callable[[str, str], None]) -> Iterator[Path]:
     """A file system of 256 MB."""
     folder = tmp_path / "disk"
     folder.mkdir()
@@ -194,7 +194,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         ["mount", "-t", "tmpfs", "-o", "size=256m", "tmpfs", str(folder)], capture_output=True, text=True, check=False
     )
     if done.returncode:
-        pytest.skip(f"cannot mount here: {done.stderr.strip()}")
+        missing("services", f"cannot mount a tmpfs ({done.stderr.strip()}); it takes root")
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
 
@@ -211,6 +211,7 @@ def _fill(run: Any, folder: Path) -> None:
     os.close(file)
 
 
+@pytest.mark.services
 def test_a_disk_that_is_full_to_the_last_byte(write_config: Callable[..., Path], small_disk: Path, crew: Crew) -> None:
     path = write_config(out=str(small_disk / "run"))
     found = crew.run(2, trains_until, path, 7, _fill, small_disk, fails=True, timeout_s=60)

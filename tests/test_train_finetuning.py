@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from ranks import Crew
 
 from iconoclip import models
@@ -15,28 +14,9 @@ from train.loop import run_training
 
 
 @pytest.fixture
-def write_config(tmp_path: Path, make_shards: Callable[..., Path], tiny_model_dir: Path) -> Callable[..., Path]:
-    """``write_config(out, **changes)`` -> a YAML of a run of 12 steps of 8 pairs from the tiny model's own weights."""
-    root = make_shards(num_records=40)
-
-    def write(out: str = "run", **changes: Any) -> Path:
-        data: dict[str, Any] = {
-            "verb": "train",
-            "out": str(tmp_path / out),
-            "model": str(tiny_model_dir),
-            "data": str(root),
-            "batch_size": 8,
-            "samples": 96,
-            "loss": "softmax",
-            "optim": {"lr": 1e-3},
-            "checkpoint": {"every": 4},
-            "log": {"every": 1},
-        }
-        path = tmp_path / f"{out}.yaml"
-        path.write_text(yaml.safe_dump({k: v for k, v in (data | changes).items() if v is not None}))
-        return path
-
-    return write
+def write_pretrained(write_config: Callable[..., Path], tiny_model_dir: Path) -> Callable[..., Path]:
+    """As ``write_config``, from the tiny model's own weights."""
+    return lambda out="run", **changes: write_config(out, **({"model": str(tiny_model_dir)} | changes))
 
 
 def _rows(run: Path) -> list[dict[str, Any]]:
@@ -51,10 +31,12 @@ def _sha(run: Path) -> str:
     return models.load(str(run)).weights_sha256
 
 
-def test_a_run_with_adapters_goes_on_bit_for_bit(write_config: Callable[..., Path], tiny_model_dir: Path) -> None:
+def test_a_run_with_adapters_goes_on_bit_for_bit(
+    write_pretrained: Callable[..., Path], tiny_model_dir: Path
+) -> None:
     changes = {"lora": {"rank": 4, "alpha": 8, "dropout": 0.2}, "optim": {"lr": 1e-2}, "micro_batch": 4}
-    whole = run_training(TrainConfig.load(write_config("whole", **changes)))
-    path = write_config("parts", **changes)
+    whole = run_training(TrainConfig.load(write_pretrained("whole", **changes)))
+    path = write_pretrained("parts", **changes)
     for stop_after in (3, 7, None):
         run = run_training(TrainConfig.load(path, [f"stop_after={stop_after}"] if stop_after else []))
     assert _steps(run) == _steps(whole)
@@ -70,13 +52,13 @@ def test_a_run_with_adapters_goes_on_bit_for_bit(write_config: Callable[..., Pat
 
 
 @pytest.fixture
-def guarded(write_config: Callable[..., Path], tmp_path: Path) -> Callable[..., Path]:
-    """As ``write_config``, with a validation every 4 steps, and a drift that goes beyond 0.03 in the course."""
+def guarded(write_pretrained: Callable[..., Path], tmp_path: Path) -> Callable[..., Path]:
+    """As ``write_pretrained``, with a validation every 4 steps, and a drift that goes beyond 0.03 in the course."""
 
     def write(out: str, **changes: Any) -> Path:
         data = {"optim": {"lr": 3e-5}, "checkpoint": {"every": 3}}
         data |= {"validation": {"path": str(tmp_path / "shards"), "every": 4}}
-        return write_config(out, **(data | changes))
+        return write_pretrained(out, **(data | changes))
 
     return write
 

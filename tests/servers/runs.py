@@ -5,8 +5,9 @@ with played({"api.nb.no": catalogue, "www.nb.no": draw_picture}, tmp_path, monke
 read_records(tmp_path / "out")
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from iconoclip.shards import open_shards, splits
 
 from .replay import Answer, ReplayWorld
 
+Play = Callable[[Mapping[str, Answer]], ReplayWorld]
 POLICY = {"requests_per_s": None, "backoff_s": 0.01, "max_backoff_s": 0.02, "max_attempts": 2}
 
 
@@ -30,6 +32,14 @@ def played(answers: Mapping[str, Answer], folder: Path, monkeypatch: pytest.Monk
     with ReplayWorld(answers, folder) as world:
         world.enter(monkeypatch)
         yield world
+
+
+@contextmanager
+def playing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Play]:
+    """``play({host: answer})`` puts another world in the place of the one before; all end together."""
+    numbers = count()
+    with ExitStack() as worlds:
+        yield lambda answers: worlds.enter_context(played(answers, folder / f"world{next(numbers)}", monkeypatch))
 
 
 def configure(
