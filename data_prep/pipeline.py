@@ -18,6 +18,7 @@ from iconoclip import provenance
 from iconoclip.errors import IconoclipError, ShardError
 from iconoclip.records import Record, Rejection, RejectReason
 from iconoclip.shards import MANIFEST_NAME, Manifest, Placed, ShardInfo, plan_shards
+from iconoclip.workers import Workers
 
 from .captions import default_caption
 from .card import write_card
@@ -41,7 +42,7 @@ from .progress import Progress
 from .sources.base import Drop
 from .split import JoinedWorks, assign_splits, join_works
 from .summary import PrepSummary, sample_captions, sort_splits, summarise
-from .tasks import CHUNK_SIZE, ChunkTask, ShardEntry, ShardTask, StoredPicture, Workers, process_chunk, process_shard
+from .tasks import CHUNK_SIZE, ChunkTask, ShardEntry, ShardTask, StoredPicture, process_chunk, process_shard
 from .withdraw_files import STAGING, complete_withdrawal
 
 log = logging.getLogger(__name__)

@@ -6,20 +6,11 @@ one whose configuration has changed can never mix old results with new ones.
 
 import hashlib
 import json
-import multiprocessing
-import os
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TypeVar
 
 from iconoclip import __version__
-from iconoclip.errors import IconoclipError
 from iconoclip.files import atomic_path, sha256_json, write_json
 from iconoclip.records import Record, RejectReason
 from iconoclip.shards import Placed, Sample, ShardInfo, write_shard
@@ -30,9 +21,6 @@ from .images import normalise_picture
 from .sources.base import Picture, PictureError
 
 CHUNK_SIZE = 64
-
-Task = TypeVar("Task")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,86 +158,3 @@ def process_shard(task: ShardTask) -> tuple[ShardInfo, list[Placed], bool]:
 
 def _sample(entry: ShardEntry) -> Sample:
     return Sample(jpg=entry.picture.read(), txt=entry.txt, record=Record.from_json(entry.record_json))
-
-
-def _die_with_parent() -> None:
-    """A worker waits for tasks for ever when its parent is killed: leave as soon as it is gone.
-
-    Ctrl-C reaches workers too; the parent alone answers it.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def watch() -> None:
-        parent = multiprocessing.parent_process()
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-class Workers:
-    """``count`` worker processes, started when they are first needed; one worker means this process."""
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-        self._pool: ProcessPoolExecutor | None = None
-
-    def __enter__(self) -> "Workers":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-
-    def begin(self, function: Callable[[Task], object], task: Task) -> None:
-        """Let a worker do ahead of time what will be asked for later; nothing where there is but this process."""
-        if self._count > 1:
-            self._submit(function, task)
-
-    def run(self, function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[tuple[int, Result]]:
-        """Yield (position of the task, result) as they are done."""
-        if self._count == 1 or len(tasks) <= 1:
-            for position, task in enumerate(tasks):
-                yield position, function(task)
-            return
-        futures: dict[Future[Result], int] = {}
-        left = iter(enumerate(tasks))
-        try:
-            while True:
-                while len(futures) < 2 * self._count and (following := next(left, None)) is not None:
-                    futures[self._submit(function, following[1])] = following[0]
-                if not futures:
-                    return
-                for future in wait(futures, return_when=FIRST_COMPLETED).done:
-                    yield futures.pop(future), future.result()
-        except BrokenProcessPool:
-            raise _killed() from None
-        finally:
-            for future in futures:
-                future.cancel()
-
-    def start(self) -> None:
-        """Start the processes ahead of their first task, where there is more than this one."""
-        if self._count > 1:
-            for _ in range(self._count):  # the pool starts one with each task while none is idle
-                self._submit(_nothing, None)
-
-    def _submit(self, function: Callable[[Task], Result], task: Task) -> "Future[Result]":
-        if self._pool is None:
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self._count, mp_context=context, initializer=_die_with_parent)
-        try:
-            return self._pool.submit(function, task)
-        except BrokenProcessPool:
-            raise _killed() from None
-
-
-def _nothing(task: None) -> None:
-    """Let a worker import what it will need."""
-
-
-def _killed() -> IconoclipError:
-    return IconoclipError(
-        "a worker was killed, most likely for want of memory; run again with fewer `workers`: what is done is kept"
-    )

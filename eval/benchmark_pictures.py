@@ -4,20 +4,26 @@ CLIP programs differ in what they make of EXIF orientation, palettes, transparen
 these is written anew, without loss; a plain JPEG, PNG or WebP stays as it is, byte by byte.
 """
 
+import hashlib
 import io
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass
 
+import numpy as np
 from PIL import Image
 
+from iconoclip.workers import Workers, num_cores
+
 from .apply_pictures import upright_rgb
-from .baselines import WORK_SIDE
+from .baselines import WORK_SIDE, describe_picture, describe_small
 from .data import Store
 
 EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
 _ORIENTATION = 0x0112
-_THREADS = 4
+# Of fewer pictures this process looks through all by itself.
+_CHUNK = 256
+# In each process: where its pictures lie, and whether they are to be described.
+_taken: list[tuple[Store, bool]] = []
 # What Pillow raises on damaged files; a bomb is one that is too large to be looked at.
 _BROKEN = (OSError, ValueError, SyntaxError, EOFError, TypeError, KeyError, IndexError, Image.DecompressionBombError)
 
@@ -46,38 +52,67 @@ def _is_plain(image: Image.Image) -> bool:
     )
 
 
-def why_broken(data: bytes, *, show: Callable[[Image.Image], None] | None = None) -> str:
-    """Why a picture cannot be decoded to its end; ``""`` where it can.
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a look at a picture says.
 
-    ``show`` is given a plain picture, decoded small, to spare its decoding once more.
+    ``broken`` says why it cannot be decoded to its end, ``""`` where it can; ``sha256`` is the hash of what
+    :func:`plain_picture` gives, ``colours`` the descriptor of the free baselines where it was asked for.
     """
+
+    broken: str = ""
+    sha256: str = ""
+    colours: np.ndarray | None = None
+
+
+def look_at(data: bytes, *, describe: bool = False) -> Look:
+    """Decode a picture small and to its end, once for all that is to be known of it."""
     try:
         with Image.open(io.BytesIO(data)) as image:
-            is_plain = show is not None and _is_plain(image)
+            is_plain = _is_plain(image)
             image.draft("RGB", (WORK_SIDE, WORK_SIDE))  # a JPEG is still read to its end, at an eighth of the work
             image.load()
-            if show is not None and is_plain:
-                show(image)
+            if is_plain:
+                return Look("", hashlib.sha256(data).hexdigest(), describe_small(image) if describe else None)
+        plain, _ = plain_picture(data)
+        return Look("", hashlib.sha256(plain).hexdigest(), describe_picture(plain) if describe else None)
     except _BROKEN as error:
-        return str(error).split(" <_io", 1)[0].split(" '<_io", 1)[0] or type(error).__name__
-    return ""
+        return Look(str(error).split(" <_io", 1)[0].split(" '<_io", 1)[0] or type(error).__name__)
 
 
-def find_broken(
-    store: Store, places: Sequence[int], *, show: Callable[[int, Image.Image], None] | None = None
-) -> dict[int, str]:
-    """Places whose picture is missing or cannot be decoded, with the reason; ``show`` as in :func:`why_broken`."""
+def look_through(store: Store, places: Sequence[int], *, describe: bool = False) -> dict[int, Look]:
+    """Look at many pictures, by their places; a missing one counts as broken. More than a few are shared by all cores.
 
-    def look(place: int) -> str:
+    Raises:
+        IconoclipError: a process was killed.
+    """
+    chunks = [places[start : start + _CHUNK] for start in range(0, len(places), _CHUNK)]
+    count = min(num_cores(), len(chunks))
+    with Workers(count, prepare=_take_store, given=(store, describe)) as workers:
+        return {place: look for _, looks in workers.run(_look_at_some, chunks) for place, look in looks}
+
+
+def find_broken(store: Store, places: Sequence[int]) -> dict[int, str]:
+    """Places whose picture is missing or cannot be decoded, with the reason."""
+    looks = look_through(store, places)
+    return {place: looks[place].broken for place in places if looks[place].broken}
+
+
+def _take_store(store: Store, describe: bool) -> None:
+    _taken[:] = [(store, describe)]
+
+
+def _look_at_some(places: Sequence[int]) -> list[tuple[int, Look]]:
+    (store, describe), found = _taken[0], []
+    for place in places:
         try:
-            return why_broken(store.image_bytes(place), show=partial(show, place) if show else None)
+            look = look_at(store.image_bytes(place), describe=describe)
         except FileNotFoundError:
-            return "not there"
+            look = Look("not there")
         except OSError as error:
-            return error.strerror or str(error)
-
-    with ThreadPoolExecutor(_THREADS) as pool:
-        return {place: why for place, why in zip(places, pool.map(look, places), strict=True) if why}
+            look = Look(error.strerror or str(error))
+        found.append((place, look))
+    return found
 
 
 class PlainStore:

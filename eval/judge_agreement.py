@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from .judge_pool import Pair
 from .judge_sheet import JUDGEMENTS
-from .statistics import CONFIDENCE, interval, resample_pooled, too_few
+from .statistics import CONFIDENCE, PooledFigure, interval, resample_pooled, too_few
 
 RESAMPLES = 10_000
 
@@ -55,7 +54,8 @@ def kappa(first: Sequence[str], second: Sequence[str], works: Sequence[str], *, 
         return Figure(
             None, None, None, *counts, why_not or "both say the same of every pair: there is nothing to chance"
         )
-    drawn = resample_pooled(partial(kappas, first_N, second_N), mine, resamples=RESAMPLES, seed=seed)
+    figure = PooledFigure(kappas, (first_N, second_N))
+    drawn = resample_pooled([figure], mine, resamples=RESAMPLES, seed=seed)[:, 0]
     seen = interval(np.where(np.isfinite(drawn), drawn, value), value, num_works=counts[1])
     return Figure(value, seen.low, seen.high, *counts)
 
@@ -85,15 +85,18 @@ def precision(
     right_N = np.array([rightness[pair.id] for pair in mine], dtype=np.float64)
     weight_N = np.array([weights[pair.id] for pair in mine])
 
-    def shares(weights_RN: np.ndarray) -> np.ndarray:
-        return weights_RN @ (weight_N * right_N) / np.maximum(weights_RN @ weight_N, 1e-300)
-
-    value = float(shares(np.ones((1, len(mine))))[0])
+    share = PooledFigure(_weighted_shares, (right_N, weight_N))
+    value = float(share(np.ones((1, len(mine))))[0])
     if right_N.min() == right_N.max() and value in (0.0, 1.0):
         reach = _exact_reach(counts[1])
         return Figure(value, max(0.0, value - reach), min(1.0, value + reach), *counts)
-    seen = interval(resample_pooled(shares, works, resamples=RESAMPLES, seed=seed), value, num_works=counts[1])
+    drawn = resample_pooled([share], works, resamples=RESAMPLES, seed=seed)[:, 0]
+    seen = interval(drawn, value, num_works=counts[1])
     return Figure(value, max(0.0, seen.low), min(1.0, seen.high), *counts)
+
+
+def _weighted_shares(right_N: np.ndarray, weight_N: np.ndarray, weights_RN: np.ndarray) -> np.ndarray:
+    return weights_RN @ (weight_N * right_N) / np.maximum(weights_RN @ weight_N, 1e-300)
 
 
 def _exact_reach(num_works: int) -> float:

@@ -287,14 +287,10 @@ def _draw(
             drawn = spread_constant(drawn, values, num_works=len(np.unique(works)), seed=context.seed)
         return combine_values(values, first.combine, strata), drawn
     resamples = affordable_resamples(len(works) * first.num_classes, context.resamples)
-    figures, drawn = [], []
-    for measure in measures:
-        assert measure.pooled is not None
-        figures_of = measure.pooled.of(chosen)
-        figures.append(figures_of(np.ones((1, len(works))))[0])
-        found = resample_pooled(figures_of, works, resamples=resamples, seed=context.seed)
-        drawn.append(np.where(np.isfinite(found), found, figures[-1]))
-    return np.array(figures), np.stack(drawn, axis=1)
+    pooled = [measure.pooled.of(chosen) for measure in measures if measure.pooled is not None]
+    figures = np.array([figure(np.ones((1, len(works))))[0] for figure in pooled])
+    drawn = resample_pooled(pooled, works, resamples=resamples, seed=context.seed)
+    return figures, np.where(np.isfinite(drawn), drawn, figures)
 
 
 def _headline(

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,7 @@ from .selective import (
     risk_coverage,
 )
 from .selective_certificate import Certificate, promise_from, write_certificate
-from .statistics import MIN_WORKS, interval, resample_pooled
+from .statistics import MIN_WORKS, PooledFigure, interval, resample_pooled
 from .tasks.base import Embedder, Task
 from .tasks.classification import Classification, class_weights
 
@@ -114,16 +113,16 @@ def _figures(measured: Part, raw_NC: np.ndarray, works: Sequence[str], *, resamp
     bins_N, raw_N = mass_bins(confidence_N), raw_NC.max(axis=1)
     raw_correct_N = (raw_NC.argmax(axis=1) == measured.labels_N).astype(np.float64)
     measures = {
-        "accuracy": lambda weights: weights @ correct_N / weights.sum(axis=1),
-        "ece_learnt": partial(calibration_errors, raw_N, raw_correct_N, mass_bins(raw_N)),
-        "ece": partial(calibration_errors, confidence_N, correct_N, bins_N),
-        "augrc": partial(augrc, confidence_N, correct_N),
+        "accuracy": PooledFigure(_shares, (correct_N,)),
+        "ece_learnt": PooledFigure(calibration_errors, (raw_N, raw_correct_N, mass_bins(raw_N))),
+        "ece": PooledFigure(calibration_errors, (confidence_N, correct_N, bins_N)),
+        "augrc": PooledFigure(augrc, (confidence_N, correct_N)),
     }
     found: dict[str, Any] = {"ece_bins": NUM_BINS}
-    for name, figures in measures.items():
-        value = float(figures(np.ones((1, len(works))))[0])
-        drawn = resample_pooled(figures, works, resamples=resamples, seed=seed)
-        seen = interval(drawn, value, num_works=len(set(works)))
+    drawn_RM = resample_pooled(list(measures.values()), works, resamples=resamples, seed=seed)
+    for (name, figure), drawn_R in zip(measures.items(), drawn_RM.T, strict=True):
+        value = float(figure(np.ones((1, len(works))))[0])
+        seen = interval(drawn_R, value, num_works=len(set(works)))
         found[name] = {"value": value, "ci_low": seen.low, "ci_high": seen.high}
     coverage, risk = risk_coverage(confidence_N, correct_N)
     chosen = np.unique(np.linspace(0, len(coverage) - 1, _CURVE_POINTS).round().astype(int))
@@ -133,6 +132,10 @@ def _figures(measured: Part, raw_NC: np.ndarray, works: Sequence[str], *, resamp
         for mine in (bins_N == number for number in np.unique(bins_N))
     ]
     return found
+
+
+def _shares(correct_N: np.ndarray, weights_RN: np.ndarray) -> np.ndarray:
+    return weights_RN @ correct_N / weights_RN.sum(axis=1)
 
 
 def _certificate(

@@ -8,7 +8,6 @@ with :func:`own_batches` and :func:`join_batches`.
 import contextlib
 import io
 import itertools
-import os
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,6 +20,7 @@ from PIL import Image, UnidentifiedImageError
 
 from .errors import ModelError, ShardError
 from .models import Model
+from .workers import num_cores
 
 BATCH_SIZE = 64
 _MOST_THREADS = 16
@@ -196,9 +196,8 @@ class _Preprocess:
         return images.permute(0, 3, 1, 2).float().contiguous().div_(255).sub_(mean).div_(std)
 
 
-def _num_cores() -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, _MOST_THREADS)
+def _num_threads() -> int:
+    return min(num_cores(), _MOST_THREADS)
 
 
 def _device(model: Model) -> torch.device:
@@ -227,7 +226,7 @@ def _stream(
     """
     by_threads = at_once and device.type == "cpu"
     # Batches that are left over when each core has had as many share all cores: none stands idle at the end.
-    even = len(plan) - len(plan) % _num_cores() if by_threads else len(plan)
+    even = len(plan) - len(plan) % _num_threads() if by_threads else len(plan)
     for part in (plan[:even], plan[even:]):
         if part:
             yield from _stream_part(model, part, load, encode, device, by_threads=by_threads)
@@ -242,9 +241,9 @@ def _stream_part(
     *,
     by_threads: bool,
 ) -> Generator[np.ndarray]:
-    threads = min(_num_cores(), len(plan))
+    threads = min(_num_threads(), len(plan))
     before, was_training = torch.get_num_threads(), model.module.training
-    own_threads = _num_cores() // threads if by_threads else before
+    own_threads = _num_threads() // threads if by_threads else before
 
     # Not inference_mode: FSDP2 keeps the tensors that it makes in here and writes into them in training.
     @torch.no_grad()

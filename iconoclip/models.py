@@ -149,6 +149,11 @@ def state_sha256(state: dict[str, torch.Tensor]) -> str:
     return digest.hexdigest()
 
 
+def import_libraries() -> None:
+    """Import what building a model takes: some seconds that can be spent beside other work, in a thread."""
+    import open_clip  # noqa: F401 (known from here on)
+
+
 def num_parameters(model: Model) -> int:
     """Number of trainable and frozen weights."""
     return sum(parameter.numel() for parameter in model.module.parameters())

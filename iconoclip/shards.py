@@ -239,8 +239,11 @@ class ShardSet:
         path = self.paths[self.shard_of[position]]
         offset, length = int(self.offsets[ext][position]), int(self.lengths[ext][position])
         try:
-            with path.open("rb", buffering=0) as file:
-                data = os.pread(file.fileno(), length, offset)
+            file = os.open(path, os.O_RDONLY)
+            try:
+                data = os.pread(file, length, offset)
+            finally:
+                os.close(file)
         except OSError as error:
             raise ShardError(f"{path}: {error.strerror}") from None
         if len(data) != length:

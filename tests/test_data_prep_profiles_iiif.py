@@ -4,7 +4,7 @@ The very files of ``configs/prep`` are run; only `out`, contact, rates and limit
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from servers.library_shapes import (
     rijksmuseum,
 )
 from servers.oai import OaiRecord, OaiRepository, write_dc
-from servers.replay import ReplayWorld, draw_picture
+from servers.replay import draw_picture
 from servers.runs import Play, playing, read_records
 
 from data_prep.config import PrepConfig
@@ -38,7 +38,6 @@ from iconoclip.records import Record
 PROFILES = Path(__file__).resolve().parents[1] / "configs" / "prep"
 NAMES = ("bnf", "bnf_manifests", "british_library", "oenb", "nls", "bodleian", "sbb", "rijksmuseum")
 PDM = "http://creativecommons.org/publicdomain/mark/1.0/"
-Play = Callable[..., ReplayWorld]
 
 
 @pytest.fixture

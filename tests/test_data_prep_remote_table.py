@@ -85,7 +85,7 @@ def test_a_sample_does_not_replace_a_whole_set_and_reasons_are_always_listed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     addresses = [f"http://www.library.example/{n}.jpg" for n in range(30)] + ["http://www.library.example/gone.jpg"]
-    with played({"www.library.example": answer}, tmp_path, monkeypatch) as world:
+    with played({"www.library.example": answer}, tmp_path, monkeypatch):
         config = configure(tmp_path, addresses)
         summary = run_prep(config)
         assert "image_missing" in summary.to_text()

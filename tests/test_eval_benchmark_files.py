@@ -1,19 +1,27 @@
 """A museum's folder or table becomes a benchmark: one YAML, read from every layout, run by `iconoclip eval`."""
 
 import csv
+import hashlib
+import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from openpyxl import Workbook
 from PIL import Image
 
+from eval import benchmark_pictures
 from eval.baselines import colour_and_shape
 from eval.benchmark_files import BenchmarkFile, Columns, write_benchmark_file, write_table
 from eval.benchmark_new import new_benchmark
 from eval.benchmark_open import open_benchmark
-from eval.benchmark_pictures import plain_picture, why_broken
+from eval.benchmark_pictures import look_at, look_through, plain_picture
 from eval.benchmark_read import read_items, read_rows
+from eval.benchmarks._files import Rows
 from eval.benchmarks.file import FromFile
 from eval.config import EvalConfig
 from eval.data import EvalData
@@ -228,9 +236,35 @@ def test_pictures_are_made_plain_only_where_programs_would_differ(tmp_path: Path
     ):
         data, kind = plain_picture(encoded(image, name))
         assert (kind, Image.open(io.BytesIO(data)).mode) == ("png", "RGB")
-    assert why_broken(plain) == ""
-    assert "truncated" in why_broken(make_jpeg(5, size_px=(300, 300))[:2000])
-    assert why_broken(b"no picture")
+    assert look_at(plain).broken == ""
+    assert "truncated" in look_at(make_jpeg(5, size_px=(300, 300))[:2000]).broken
+    assert look_at(b"no picture").broken
+
+
+def test_many_pictures_are_looked_through_by_other_processes_alike(
+    tmp_path: Path, make_jpeg: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turned = io.BytesIO()
+    Image.new("RGBA", (9, 7), (200, 10, 10, 90)).save(turned, "PNG")
+    datas = [make_jpeg(n) for n in range(9)] + [b"no picture", turned.getvalue()]
+    table = pa.table({"image": [{"bytes": data} for data in datas] + [None]})
+    pq.write_table(table, tmp_path / "pictures.parquet", row_group_size=4)
+    places = list(range(len(datas) + 1))
+    alone = look_through(Rows([tmp_path / "pictures.parquet"]), places, describe=True)
+    assert {place: look.broken for place, look in alone.items() if look.broken} == {
+        9: "cannot identify image file", 11: "not there",
+    }  # fmt: skip
+    assert alone[0].sha256 == hashlib.sha256(datas[0]).hexdigest()
+    assert alone[10].sha256 == hashlib.sha256(plain_picture(datas[10])[0]).hexdigest()
+    monkeypatch.setattr(benchmark_pictures, "_CHUNK", 4)
+    monkeypatch.setattr(benchmark_pictures, "num_cores", lambda: 2)
+    shared = look_through(Rows([tmp_path / "pictures.parquet"]), places, describe=True)
+    assert benchmark_pictures.find_broken(Rows([tmp_path / "pictures.parquet"]), places) == {
+        place: look.broken for place, look in alone.items() if look.broken
+    }
+    for place in places:
+        assert (shared[place].broken, shared[place].sha256) == (alone[place].broken, alone[place].sha256)
+        assert np.array_equal(shared[place].colours, alone[place].colours)
 
 
 @pytest.fixture
@@ -341,7 +375,7 @@ def test_colours_and_shapes_are_the_same_wherever_a_picture_was_decoded(tmp_path
         path = tmp_path / "set" / ("ship", "lion")[number % 2] / f"{number}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(make_jpeg(number, (150 + 20 * number, 110 + 7 * number)))
-        if number == 3:  # turned by its EXIF: made plain later, and not looked at before
+        if number == 3:  # turned by its EXIF: looked at as it is made plain
             exif = Image.Exif()
             exif[0x0112] = 6
             Image.open(path).save(path, exif=exif)
@@ -350,7 +384,7 @@ def test_colours_and_shapes_are_the_same_wherever_a_picture_was_decoded(tmp_path
     new_benchmark(tmp_path / "set")
     pictures = FromFile(kind="file", path=str(tmp_path / "set")).prepare(EvalData(None)).pictures
     before = dict(pictures.descriptors)
-    assert len(before) == 11
+    assert len(before) == 12
     pictures.descriptors.clear()
     colour_and_shape(pictures, range(12))
     assert all((pictures.descriptors[position] == row).all() for position, row in before.items())

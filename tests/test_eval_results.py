@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from eval.results import BASELINE, MCNEMAR, PERMUTATION, TEST, Context, Evaluated, evaluate_task
-from eval.statistics import proportion_interval
-from eval.tasks.base import Measure, PooledFigure, Queries, Scores
+from eval.statistics import PooledFigure, proportion_interval
+from eval.tasks.base import Measure, Queries, Scores
 from iconoclip.metrics import macro_f1
 
 CONTEXT = Context("bench", "rev", "task", None, "en", {"a": "1" * 64, "b": "2" * 64}, 0, 400, "iconoclip", "now")

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from eval.statistics import (
+    PooledFigure,
     combine_values,
     compare,
     detectable_difference,
@@ -165,10 +166,33 @@ def test_pooled_figures_come_from_the_same_draws_as_means():
     works = [f"w{i // 2}" for i in range(40)]
     as_mean = resample(values, works, resamples=300, seed=5)[:, 0]
 
-    def weighted_mean(weights_RQ: np.ndarray) -> np.ndarray:
-        return weights_RQ @ values[:, 0] / weights_RQ.sum(axis=1)
+    figure = PooledFigure(_weighted_mean, (values[:, 0],))
+    assert resample_pooled([figure], works, resamples=300, seed=5)[:, 0] == pytest.approx(as_mean)
 
-    assert resample_pooled(weighted_mean, works, resamples=300, seed=5) == pytest.approx(as_mean)
+
+def _weighted_mean(values_Q: np.ndarray, weights_RQ: np.ndarray) -> np.ndarray:
+    return weights_RQ @ values_Q / weights_RQ.sum(axis=1)
+
+
+def test_works_that_answer_alike_are_drawn_together_and_nothing_else_changes():
+    # 600 works, a hundred of them of two pictures, each right or wrong with two models: 4 + 10 kinds are drawn.
+    rng = np.random.default_rng(8)
+    works = np.repeat(np.arange(600), 1 + (np.arange(600) < 100))
+    hits = (rng.random((len(works), 2)) < [0.3, 0.4]).astype(float)
+    marks = rng.integers(0, 10, (600, 1)).astype(float)
+    for values, mine, combine in ((hits, works, "mean"), (marks, np.arange(600), "median")):
+        together = resample(values, mine, resamples=20_000, seed=2, combine=combine)[:, 0]
+        # Values that all differ in the last digits: every work is drawn by itself.
+        blurred = values + rng.random(values.shape) * 1e-9
+        alone = resample(blurred, mine, resamples=20_000, seed=2, combine=combine)[:, 0]
+        assert not np.array_equal(together.round(6), alone.round(6))  # other draws of the same distribution
+        assert together.mean() == pytest.approx(alone.mean(), abs=0.02 if combine == "median" else 0.001)
+        assert together.std() == pytest.approx(alone.std(), rel=0.03)
+        quantiles = [0.001, 0.025, 0.25, 0.5, 0.75, 0.975, 0.999]
+        assert np.quantile(together, quantiles) == pytest.approx(np.quantile(alone, quantiles), abs=0.005)
+    pooled = [PooledFigure(_weighted_mean, (column,)) for column in hits.T]
+    drawn = resample_pooled(pooled, works, resamples=500, seed=2)
+    assert drawn == pytest.approx(resample(hits, works, resamples=500, seed=2))
 
 
 def test_mcnemar_by_hand():

@@ -31,9 +31,7 @@ def _sha(run: Path) -> str:
     return models.load(str(run)).weights_sha256
 
 
-def test_a_run_with_adapters_goes_on_bit_for_bit(
-    write_pretrained: Callable[..., Path], tiny_model_dir: Path
-) -> None:
+def test_a_run_with_adapters_goes_on_bit_for_bit(write_pretrained: Callable[..., Path], tiny_model_dir: Path) -> None:
     changes = {"lora": {"rank": 4, "alpha": 8, "dropout": 0.2}, "optim": {"lr": 1e-2}, "micro_batch": 4}
     whole = run_training(TrainConfig.load(write_pretrained("whole", **changes)))
     path = write_pretrained("parts", **changes)

@@ -4,9 +4,10 @@ import hashlib
 import io
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ class Rows:
     def __init__(self, paths: Sequence[Path]) -> None:
         import pyarrow.parquet as pq
 
+        self._paths = tuple(paths)
         self._files = [pq.ParquetFile(path) for path in paths]
         self._groups: list[tuple[int, int, int]] = []
         start = 0
@@ -64,6 +66,10 @@ class Rows:
 
     def __len__(self) -> int:
         return self._length
+
+    def __reduce__(self) -> tuple[type["Rows"], tuple[Sequence[Path]]]:
+        """Another process opens the files for itself."""
+        return Rows, (self._paths,)
 
     def column(self, name: str) -> list[Any]:
         """One of the other columns, whole."""
@@ -105,15 +111,23 @@ class NoPictures:
         return ""
 
 
-def gather(benchmark: FilesBenchmark, records: Sequence[Record], store: Store) -> tuple[Pictures, dict[str, Any]]:
+def gather(
+    benchmark: FilesBenchmark,
+    records: Sequence[Record],
+    store: Store,
+    *,
+    digest: Callable[[int], tuple[str, str]] | None = None,
+) -> tuple[Pictures, dict[str, Any]]:
     """Pictures that are there and can be opened, with their hashes; and how many are not, by reason.
 
+    ``digest`` gives (sha256, ``""``) of a picture, or (``""``, why it is left out), where that is known already.
     Identical files are one work. The revision is the hash of identifiers and contents. Nothing of these collections is
     shown in a report: rights are the owners'.
 
     Raises:
         EvaluationError: most pictures are missing or broken, or the revision is not the one that was expected.
     """
+    digest = digest or partial(_digest, store)
     order = np.random.default_rng(benchmark.seed).permutation(len(records)) if benchmark.limit else range(len(records))
     with ThreadPoolExecutor(_THREADS) as pool:
         kept, left_out = [], Counter[str]()
@@ -121,11 +135,11 @@ def gather(benchmark: FilesBenchmark, records: Sequence[Record], store: Store) -
         at_once = benchmark.limit or len(records)
         for start in range(0, len(records), max(1, at_once)):
             chosen = [int(position) for position in order[start : start + at_once]]
-            for position, (digest, reason) in zip(chosen, pool.map(lambda p: _digest(store, p), chosen), strict=True):
+            for position, (sha256, reason) in zip(chosen, pool.map(digest, chosen), strict=True):
                 if reason:
                     left_out[reason] += 1
                 else:
-                    kept.append((position, digest))
+                    kept.append((position, sha256))
             if benchmark.limit and len(kept) >= benchmark.limit:
                 kept = kept[: benchmark.limit]
                 break
@@ -134,7 +148,7 @@ def gather(benchmark: FilesBenchmark, records: Sequence[Record], store: Store) -
     if not kept or sum(left_out.values()) > _MOST_LEFT_OUT * tried:
         why = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items()) or "nothing listed"
         raise EvaluationError(f"{_where(benchmark)}: only {len(kept):,} of {tried:,} pictures can be read ({why})")
-    chosen = [_with_hash(records[position], digest) for position, digest in kept]
+    chosen = [_with_hash(records[position], sha256) for position, sha256 in kept]
     revision = sha256_json([[record.id, record.sha256] for record in chosen])[:12]
     check_revision(benchmark, revision)
     pictures = Pictures(

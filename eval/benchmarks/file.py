@@ -81,22 +81,17 @@ class FromFile(FilesBenchmark):
     def _gather(self, file: "BenchmarkFile", home: Path) -> "tuple[Pictures, list[Item], dict[str, Any]]":
         from dataclasses import replace
 
-        from ..baselines import describe_small
-        from ..benchmark_pictures import PlainStore, find_broken
+        from ..benchmark_pictures import PlainStore, look_through
         from ..benchmark_read import read_items
         from ._files import gather
 
         read = read_items(file, home)
         tested = read.of_split(file.split)
-        looks: dict[int, Any] = {}
-
-        def describe(place: int, image: Any) -> None:
-            looks[place] = describe_small(image)
-
         # Only the free baselines of single labels ask for colours and shapes.
-        show = describe if file.task == "classification" else None
-        broken = find_broken(read.store, [item.place for item in tested], show=show)
-        tested = [item for item in tested if item.place not in broken]
+        looks = look_through(read.store, [item.place for item in tested], describe=file.task == "classification")
+        num_tested = len(tested)
+        tested = [item for item in tested if not looks[item.place].broken]
+        num_broken = num_tested - len(tested)
         if file.task != "retrieval":
             tested = [item for item in tested if item.labels]
         if not tested:
@@ -108,12 +103,14 @@ class FromFile(FilesBenchmark):
             raise EvaluationError(f"{self.path}: two pictures have the id {twice.id!r}, see {twice.where}")
         records = [_record(item, file) for item in tested]
         chosen = self.model_copy(update={"root": home, "revision": self.revision or file.revision})
-        pictures, facts = gather(chosen, records, _InOrder(PlainStore(read.store), [item.place for item in tested]))
+        places = [item.place for item in tested]
+        store = _InOrder(PlainStore(read.store), places)
+        pictures, facts = gather(chosen, records, store, digest=lambda number: (looks[places[number]].sha256, ""))
         if file.rights_class in ("public_domain", "open", "open_conditions"):
             pictures = replace(pictures, not_passed_on=frozenset())
-        where = enumerate(tested[number].place for _, number in pictures.places)
-        pictures.descriptors.update({position: looks[at] for position, at in where if at in looks})
-        left_out = {"broken or missing": len(broken), "rows without a picture": len(read.problems)}
+        colours = (looks[places[number]].colours for _, number in pictures.places)
+        pictures.descriptors.update({position: each for position, each in enumerate(colours) if each is not None})
+        left_out = {"broken or missing": num_broken, "rows without a picture": len(read.problems)}
         facts["left_out"] = {why: count for why, count in left_out.items() if count}
         return pictures, [place[record.id] for record in pictures.records], facts
 

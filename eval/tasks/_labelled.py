@@ -9,9 +9,9 @@ from iconoclip import metrics
 
 from ..baselines import largest_class, nearest_looking
 from ..data import Pictures
-from ..statistics import MIN_WORKS
+from ..statistics import MIN_WORKS, PooledFigure
 from ._slices import picture_slices
-from .base import Measure, PooledFigure, Queries, masks, sample_row
+from .base import Measure, Queries, masks, sample_row
 
 _TOP_K = 5
 

@@ -4,11 +4,13 @@ A task knows its queries and their order, which is the same for every model; so 
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import numpy as np
+
+from ..statistics import PooledFigure
 
 SAMPLE_COLUMNS = (
     "key", "work_group", "source", "language", "query", "query_kind", "rank", "num_gallery", "percentile",
@@ -50,25 +52,6 @@ class Queries:
     works: np.ndarray
     slices: dict[str, np.ndarray]
     languages: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class PooledFigure:
-    """A figure that is no mean over queries, such as macro-F1: ``figure(*per_query, weights_RQ)`` gives [R].
-
-    ``per_query`` are arrays [Q, ...]; float64 ``weights_RQ`` says how often each query counts in each draw.
-    """
-
-    figure: Callable[..., np.ndarray]
-    per_query: tuple[np.ndarray, ...]
-
-    def __call__(self, weights_RQ: np.ndarray) -> np.ndarray:
-        """One figure a draw, [R]."""
-        return self.figure(*self.per_query, weights_RQ)
-
-    def of(self, chosen_Q: np.ndarray) -> "PooledFigure":
-        """The figure over some queries alone."""
-        return PooledFigure(self.figure, tuple(array[chosen_Q] for array in self.per_query))
 
 
 @dataclass(frozen=True)

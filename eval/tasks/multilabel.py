@@ -14,9 +14,10 @@ import numpy as np
 from iconoclip import metrics
 
 from ..data import Pictures
+from ..statistics import PooledFigure
 from ._labelled import chance_map, pooled_measure
 from ._slices import picture_slices
-from .base import NUM_TOP, Embedder, Measure, Need, PooledFigure, Queries, Scores, masks, round_similarity, sample_row
+from .base import NUM_TOP, Embedder, Measure, Need, Queries, Scores, masks, round_similarity, sample_row
 from .classification import class_weights
 
 _CLOSURE_SIZES = (1, 5)
