@@ -3,6 +3,7 @@
 A word that a model has never met in training is a random vector, not a concept; what is longer than its context is cut.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from .data import words_of
 
 MIN_COVERAGE = 0.80
 _SHOWN_WORDS = 24
+_AT_ONCE = 1024
 # A medium and a colon: Iconclass texts are no sentences, and this is grammatical before any of them in each language.
 TEMPLATES: dict[str, tuple[str, ...]] = {
     "en": ("{}", "painting: {}", "engraving: {}", "woodcut: {}", "drawing: {}", "miniature in a manuscript: {}"),
@@ -158,10 +160,15 @@ def count_tokens(tokenizer: Any, texts: Sequence[str]) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Truncation:
-    """How many texts of a language are longer than a model's context."""
+    """How many texts of a language are longer than a model's context, and how many of them read like another one.
+
+    ``num_alike`` are the texts whose tokens, after cutting, are those of a different text: the model is asked about
+    them as if they were one.
+    """
 
     num_texts: int
     num_cut: int
+    num_alike: int = 0
 
     @property
     def share(self) -> float:
@@ -176,5 +183,16 @@ def count_cut(
     found = {}
     for language, texts in texts_by_language.items():
         lengths = count_tokens(tokenizer, list(texts)) if texts else []
-        found[language] = Truncation(len(texts), sum(length > context_length for length in lengths))
+        num_cut = sum(length > context_length for length in lengths)
+        found[language] = Truncation(len(texts), num_cut, _count_alike(tokenizer, list(dict.fromkeys(texts))))
     return found
+
+
+def _count_alike(tokenizer: Any, texts: list[str]) -> int:
+    rows = [
+        tuple(row)
+        for start in range(0, len(texts), _AT_ONCE)
+        for row in tokenizer(texts[start : start + _AT_ONCE]).tolist()
+    ]
+    times = Counter(rows)
+    return sum(times[row] > 1 for row in rows)

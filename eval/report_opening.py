@@ -76,8 +76,9 @@ def _costs(words: Words, way: Way) -> list[str]:
         general = _with_interval(words.delta("share", row.delta), interval)
     if way.kind == "probe":
         general = f'<span class="quiet">{words.html("worth.unchanged")}</span>'
-        return [general, f'<span class="quiet">{words.html("worth.not_metered")}</span>', NO_VALUE]
     kwh = NO_VALUE if way.kwh is None else small_number(words, way.kwh)
+    if way.kind == "probe" and way.kwh is None:
+        kwh = f'<span class="quiet">{words.html("worth.not_metered")}</span>'
     hours = NO_VALUE if way.hours is None else small_number(words, way.hours)
     return [general, f'<span title="{escape(way.energy_method)}">{kwh}</span>', hours]
 

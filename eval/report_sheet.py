@@ -48,13 +48,14 @@ def task_parts(words: Words, sheet: Mapping[str, Any]) -> list[str]:
         verdict = words.html("task.lottery" if spread["is_lottery"] else "task.no_lottery")
         parts.append(f'<p class="small">{text} {verdict}</p>')
     for model, by_language in (sheet.get("texts_cut") or {}).items():
-        cut = [
-            words("slice.of", field=language, value=_part(words, found["num_cut"], found["num_texts"]))
-            for language, found in by_language.items()
-            if found["num_cut"]
-        ]
-        if cut:
-            parts.append(f'<p class="small">{words.html("task.cut", model=model, counts="; ".join(cut))}</p>')
+        for key, name in (("task.cut", "num_cut"), ("task.alike", "num_alike")):
+            counts = [
+                words("slice.of", field=language, value=_part(words, found[name], found["num_texts"]))
+                for language, found in by_language.items()
+                if found.get(name)
+            ]
+            if counts:
+                parts.append(f'<p class="small">{words.html(key, model=model, counts="; ".join(counts))}</p>')
     return parts
 
 

@@ -15,7 +15,7 @@ The verdict is that of the model that fares best; the mean gain decides among eq
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from .report_data import Overall, Results
 from .report_words import Words
@@ -24,6 +24,8 @@ from .statistics import holm
 ALPHA = 0.05
 # What a general figure may lose: the limit of the training's own guard (retention.max_drop).
 ALLOWED_LOSS = 0.01
+# What a machine without GPU draws at most while a probe is fitted on one of its cores.
+_WATTS = 200
 
 Fate = Literal["worth", "unsettled", "unmeasured", "dear", "probe", "free", "no_gain", "worse", "not_compared"]
 _FATES: tuple[Fate, ...] = (
@@ -68,7 +70,8 @@ def ways(results: Results) -> list[Way]:
     probe = results.whole("heritage", base, base, way_b="probe")
     if probe is not None:
         general = results.whole("general", base, base, way_b="probe")
-        found.append(Way("probe", base, gain=probe, general=general))
+        cost = _probe_cost(results, base)
+        found.append(Way("probe", base, gain=probe, general=general, **cost))
     order = ("lora", "full", "partial", "from_random", "other")
     tuned = [_way(results, model) for model in results.candidates]
     corrected = iter(holm([way.gain.p for way in tuned if way.is_tuned and way.gain is not None]))
@@ -77,6 +80,20 @@ def ways(results: Results) -> list[Way]:
         for way in tuned
     ]
     return found + sorted(judged, key=lambda way: order.index(way.kind))
+
+
+def _probe_cost(results: Results, base: str) -> dict[str, Any]:
+    """What fitting the heritage probes took; the embeddings are needed with prompts too."""
+    probes = [
+        task.get("seconds", {}).get(base)
+        for sheet in results.sheets.values()
+        for task in sheet.get("tasks") or ()
+        if task.get("kind") == "probe" and not sheet.get("is_control")
+    ]
+    if not probes or None in probes:
+        return {}
+    hours = sum(probes) / 3600
+    return {"hours": hours, "kwh": hours * _WATTS / 1000, "energy_method": f"{_WATTS} W"}
 
 
 def _way(results: Results, model: str) -> Way:

@@ -162,7 +162,7 @@ def _run_benchmark(
             refused[contestant.label] = why
         cut[contestant.label] = _count_cut(contestant, (folds or [None])[-1], ready.tasks)
         weights[contestant.label] = contestant.weights_sha256(folds or [None])
-    coverages = {}
+    coverages, seconds = {}, {task.name: dict[str, float]() for task in ready.tasks}
     beside.benchmark(name, ready)
     for task in ready.tasks:
         asked = task.zero_shot_prompts if data.has_shards else {}
@@ -171,7 +171,9 @@ def _run_benchmark(
         why_not = refused | _unknown_words(covered, contestants, refused)
         scores: dict[str, Scores] = {}
         for contestant in contestants:
+            began = time.monotonic()
             scores[contestant.label] = task.score(embedders[contestant.label])
+            seconds[task.name][contestant.label] = round(time.monotonic() - began, 3)
             path = config.out / "samples" / f"{contestant.slug}--{name}--{task.name}.parquet"
             write_samples(path, scores[contestant.label].rows)
             samples.add(path)
@@ -194,7 +196,7 @@ def _run_benchmark(
             evaluate_task(scores, context, evaluated, refused=why_not)
         spreads[task.name] = prompt_spreads(scores, context, evaluated)
         beside.task(name, ready, task, scores, context, evaluated, embedders, why_not)
-    return _sheet(benchmark, ready, coverages, cut, spreads)
+    return _sheet(benchmark, ready, coverages, cut, spreads, seconds)
 
 
 def _count_cut(contestant: Contestant, fold: int | None, tasks: Sequence[Task]) -> dict[str, dict[str, Any]]:
@@ -221,13 +223,14 @@ def _sheet(
     coverages: dict[str, dict[str, Coverage]],
     cut: dict[str, dict[str, dict[str, Any]]],
     spreads: dict[str, dict[str, Any]],
+    seconds: dict[str, dict[str, float]],
 ) -> dict[str, Any]:
     """Data sheet of a benchmark: what it is, where it is from, its prompts and how many of their words were seen."""
     works = set(ready.pictures.works)
     tasks = []
     for task in ready.tasks:
         by_model = {model: found[task.name] for model, found in cut.items() if found.get(task.name)}
-        facts = {"texts_cut": by_model, "prompt_spread": spreads.get(task.name, {})}
+        facts = {"texts_cut": by_model, "prompt_spread": spreads.get(task.name, {}), "seconds": seconds[task.name]}
         tasks.append(_task_sheet(task, coverages.get(task.name, {})) | {k: v for k, v in facts.items() if v})
     return {
         "name": benchmark.shown_name,

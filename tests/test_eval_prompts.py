@@ -87,6 +87,9 @@ def test_texts_longer_than_the_context_are_counted_before_the_tower_cuts_them(ki
     found = count_cut({"en": ["lion", long], "fr": []}, model.tokenizer, context_length=model.context_length)
     assert (found["en"].num_cut, found["en"].share) == (1, 0.5)
     assert found["fr"].share == 0
+    # What differs behind the cut alone is one text to the model; the same text twice is no mistake.
+    texts = [f"{long} left", f"{long} right", "lion", "lion"]
+    assert count_cut({"en": texts}, model.tokenizer, context_length=model.context_length)["en"].num_alike == 2
 
 
 def test_clip_counts_start_and_end(tiny_model_dir: Path):

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -62,6 +63,22 @@ def test_a_gain_without_a_loss_is_worth_it():
 )
 def test_each_rule_by_itself(rows, expected):
     assert fate(*rows) == expected
+
+
+def test_a_probe_costs_the_time_of_its_fitting():
+    probe = Overall("heritage", "base", "asked", "base", "probe", 0.1, 0.05, 0.15, 0.01, 0.4, 0.5, QUESTIONS, 100, 40)
+    tasks = [{"name": "a", "kind": "probe", "seconds": {"base": 36.0, "tuned": 99.0}}]
+    tasks += [{"name": "b", "kind": "classification", "seconds": {"base": 500.0}}]
+    found = results(GAIN, probe)
+    for sheets, hours in (
+        ([{"name": "x", "tasks": tasks}, {"name": "y", "tasks": tasks, "is_control": True}], 0.01),
+        ([{"name": "x", "tasks": [{"name": "a", "kind": "probe"}]}], None),  # results of an earlier version
+    ):
+        found.runs[0]["benchmarks"] = sheets
+        way = ways(replace(found))[1]
+        assert (way.kind, way.hours) == ("probe", hours)
+        assert way.kwh == (hours and pytest.approx(0.002))
+        assert ("0.002" in "".join(worth_parts(EN, replace(found)))) == (hours is not None)
 
 
 def test_it_may_say_that_it_is_not_worth_it():
