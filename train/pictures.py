@@ -25,11 +25,6 @@ _TRIES = 10
 _SPARE = 1.09
 _BROKEN = (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError, SyntaxError)
 _JPEG = b"\xff\xd8\xff"
-_RESAMPLING = {
-    "bicubic": Image.Resampling.BICUBIC,
-    "bilinear": Image.Resampling.BILINEAR,
-    "random": Image.Resampling.BICUBIC,
-}
 
 
 class Crop(NamedTuple):

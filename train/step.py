@@ -41,21 +41,6 @@ def backward(
 
     ``towers`` is :class:`train.towers.Towers`, bare, wrapped or sharded by ``sharding.distribute``.
     """
-    value = _backward(loss, towers, micro_batches, groups_LC, rank=rank, seed=seed, step=step)
-    average_numbers(towers)
-    return value
-
-
-def _backward(
-    loss: Loss,
-    towers: nn.Module,
-    micro_batches: Sequence[MicroBatch],
-    groups_LC: Tensor,
-    *,
-    rank: int,
-    seed: int,
-    step: int,
-) -> Tensor:
     first = rank * len(micro_batches)
     offset = rank * len(groups_LC)
     if len(micro_batches) == 1:
@@ -65,8 +50,11 @@ def _backward(
             image_LD, text_LD, scale=scale, bias=bias, groups_LC=groups_LC, offset=offset, gather=gather_rows
         )
         value.backward()
-        return value.detach()
-    return _backward_cached(loss, towers, micro_batches, groups_LC, offset=offset, seeds=(seed, step, first))
+        value = value.detach()
+    else:
+        value = _backward_cached(loss, towers, micro_batches, groups_LC, offset=offset, seeds=(seed, step, first))
+    average_numbers(towers)
+    return value
 
 
 def _backward_cached(
