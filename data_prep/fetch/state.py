@@ -11,6 +11,8 @@ from typing import Any
 
 from iconoclip.errors import IconoclipError
 
+from ..database import open_database
+
 FILE_NAME = "fetch.sqlite"
 _VERSION = 1
 
@@ -35,22 +37,14 @@ class State:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / FILE_NAME
         try:
-            self._db = sqlite3.connect(self.path, isolation_level=None, timeout=0.5)
-            self._db.row_factory = sqlite3.Row
-            self._db.execute("pragma locking_mode = exclusive")
-            self._db.execute("pragma journal_mode = wal")
-            self._db.execute("pragma synchronous = normal")
-            self._db.executescript(_SCHEMA)
-            (version,) = self._db.execute("pragma user_version").fetchone()
-            if version > _VERSION:
-                raise IconoclipError(f"{self.path}: version {version}, this iconoclip reads {_VERSION}; update it")
-            self._db.execute(f"pragma user_version = {_VERSION}")
+            self._db = open_database(
+                self.path, _SCHEMA, version=_VERSION, busy_s=0.5, if_lost="pictures are then asked for again",
+                pragmas=("locking_mode = exclusive", "journal_mode = wal", "synchronous = normal"),
+            )  # fmt: skip
         except sqlite3.OperationalError as error:
             raise IconoclipError(
                 f"{self.path}: {error}; is another fetch running in this folder? Wait for it or give another folder"
             ) from None
-        except sqlite3.DatabaseError as error:
-            raise IconoclipError(f"{self.path}: {error}; move it away: pictures are then asked for again") from None
 
     def close(self) -> None:
         """Close the file; it may be opened again."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from iconoclip.errors import IconoclipError
 
+from ..database import open_database
 from ..fetch.answers import Expect
 from ..fetch.store import body_path
 from .document import StoredDocument
@@ -72,16 +73,14 @@ class Journal:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.path = folder, folder / FILE_NAME
         try:
-            self._db = sqlite3.connect(self.path, isolation_level=None, timeout=5)
-            self._db.row_factory = sqlite3.Row
-            self._db.execute("pragma synchronous = normal")
-            self._db.executescript(_SCHEMA)
-            (version,) = self._db.execute("pragma user_version").fetchone()
-            if version > _VERSION:
-                raise IconoclipError(f"{self.path}: version {version}, this iconoclip reads {_VERSION}; update it")
-            self._db.execute(f"pragma user_version = {_VERSION}")
-        except sqlite3.DatabaseError as error:
-            raise IconoclipError(f"{self.path}: {error}; move it away: the collections are then walked again") from None
+            self._db = open_database(
+                self.path, _SCHEMA, version=_VERSION, pragmas=("synchronous = normal",), busy_s=5,
+                if_lost="the collections are then walked again",
+            )  # fmt: skip
+        except sqlite3.OperationalError as error:
+            raise IconoclipError(
+                f"{self.path}: {error}; is another harvest running in this folder? Wait for it or give another folder"
+            ) from None
 
     def __enter__(self) -> "Journal":
         return self
