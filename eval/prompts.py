@@ -107,6 +107,19 @@ def fill_templates(names: Sequence[str], templates: Sequence[str]) -> tuple[tupl
     return tuple(tuple(template.replace("{}", name) for template in templates) for name in names)
 
 
+def class_texts(task: Any) -> dict[str, str]:
+    """Text of each class of a zero-shot task: its shortest prompt in the task's first language; ``{}`` without prompts.
+
+    Example: ``["vase grec", "une image de vase grec"]`` give ``vase grec``.
+    """
+    found = {}
+    for label, prompts in zip(getattr(task, "classes", ()), getattr(task, "class_prompts", ()), strict=False):
+        languages = getattr(task, "prompt_languages", ()) or (task.language,) * len(prompts)
+        mine = [prompt for prompt, language in zip(prompts, languages, strict=True) if language == languages[0]]
+        found[label] = min(mine, key=len)
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class ParallelClasses:
     """The same classes in several languages: ``names[language][c]`` are the texts of class c."""

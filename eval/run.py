@@ -29,7 +29,7 @@ from .data import EvalData
 from .embedding import Embedders
 from .kept import KeptBenchmarks
 from .overall import overall_rows
-from .prompts import Coverage, count_cut, cover_prompts
+from .prompts import Coverage, class_texts, count_cut, cover_prompts
 from .results import BASELINE, Context, Evaluated, evaluate_task, prompt_spreads
 from .samples import write_samples, write_thumbs
 from .share import Share, read_share
@@ -262,7 +262,9 @@ def _task_sheet(task: Task, covered: dict[str, Coverage]) -> dict[str, Any]:
         for language, coverage in covered.items()
     }
     kind = type(task).__module__.rpartition(".")[2]
-    return {"name": task.name, "kind": kind, "language": task.language, "prompts": prompts}
+    sheet = {"name": task.name, "kind": kind, "language": task.language, "prompts": prompts}
+    texts = class_texts(task)
+    return sheet | ({"class_texts": texts} if texts else {})
 
 
 def _remove_old_samples(folder: Path, kept: set[Path]) -> None:

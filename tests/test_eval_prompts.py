@@ -1,10 +1,12 @@
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from eval.data import words_of
 from eval.prompts import (
     TEMPLATES,
+    class_texts,
     count_cut,
     count_tokens,
     cover_prompts,
@@ -49,6 +51,15 @@ def test_only_the_place_for_the_name_is_filled():
     assert fill_templates(["a {lion}"], ["{}", "print {x}: {}"]) == (("a {lion}", "print {x}: a {lion}"),)
     assert all(template.count("{}") == 1 for templates in TEMPLATES.values() for template in templates)
     assert all(len(templates) >= 5 for templates in TEMPLATES.values())
+
+
+def test_a_class_is_called_by_its_shortest_prompt_in_the_first_language():
+    task = SimpleNamespace(classes=("v", "p"), class_prompts=(("un vase grec", "vase"), ("estampe", "une estampe")))
+    task.language = "fr"
+    assert class_texts(task) == {"v": "vase", "p": "estampe"}
+    task.language, task.prompt_languages = "fr,en", ("fr", "en")
+    assert class_texts(task) == {"v": "un vase grec", "p": "estampe"}
+    assert class_texts(SimpleNamespace(classes=("v",), language="")) == {}  # a probe has no prompts
 
 
 def test_notations_that_read_alike_are_one_class():
