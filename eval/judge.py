@@ -20,16 +20,19 @@ from iconoclip.provenance import utc_now
 
 from .apply_encoded import write_csv
 from .benchmark_files import FILE_NAME, BenchmarkFile, Columns, write_benchmark_file, write_table
-from .judge_agreement import Figure, kappa, precision
-from .judge_pool import DEPTH, Found, Pair, draw_pairs, gather_pairs
+from .judge_agreement import Figure, kappa, precision, why_no_figure
+from .judge_pool import DEPTH, Found, Pair, draw_pairs, gather_pairs, without_class_texts
 from .judge_sheet import read_sheet, write_sheet
 from .report_data import Results
 from .report_reading import read_results
 from .report_words import open_words
+from .statistics import MIN_QUERIES, MIN_WORKS
 
 FOLDER = "judge"
 _DEPTHS = (1, DEPTH)
 _SCORES: dict[str, float | None] = {"yes": 1.0, "partly": 0.0, "no": 0.0, "?": None}
+_MAY_NOT_BE_TOLD = 0.2
+_UNSTATED = ("", "not stated")
 _LENIENT: dict[str, float | None] = _SCORES | {"partly": 1.0}
 
 
@@ -67,12 +70,37 @@ def make_sheet(results: Path, *, number: int = 200, seed: int = 0) -> str:
     write_sheet(folder / "sheet.xlsx", drawn, thumbs)
     strata = Counter(pair.language for pair in drawn)
     hidden = f" ({pool['without_picture']:,} more have no picture that may be shown)" if len(pairs) > len(shown) else ""
-    return (
+    notes = _draw_notes(found, drawn, len(shown))
+    lines = [
         f"{len(drawn):,} of {len(shown):,} pairs drawn{hidden}, over languages and scores: "
-        f"{', '.join(f'{name} {count}' for name, count in sorted(strata.items()))}\n"
-        f"sheet     {folder / 'sheet.xlsx'}  (a copy for each of one or two experts; no model is named in it)\n"
-        f"then      iconoclip judge {results} --sheets FIRST.xlsx SECOND.xlsx"
-    )
+        f"{', '.join(f'{name} {count}' for name, count in sorted(strata.items()))}",
+        f"sheet     {folder / 'sheet.xlsx'}  (a copy for each of one or two experts; no model is named in it)",
+        f"then      iconoclip judge {results} --sheets FIRST.xlsx SECOND.xlsx",
+    ]
+    return "\n".join([*lines, *(f"note      {note}" for note in notes)])
+
+
+def _draw_notes(results: Results, drawn: Sequence[Pair], num_shown: int) -> list[str]:
+    """What whoever draws should know before experts begin: figures that there will not be, classes without texts."""
+    notes = [
+        f"{name}: run.json does not say by which texts its classes were asked, so their names are shown; the same "
+        "`iconoclip eval` again adds the texts"
+        for name in without_class_texts(results)
+    ]
+    short = []
+    for model in results.models:
+        for depth in _DEPTHS:
+            mine = [pair for pair in drawn if pair.is_of(model, depth)]
+            told = int(len(mine) * (1 - _MAY_NOT_BE_TOLD))
+            if mine and why_no_figure(told, len({pair.work for pair in mine})):
+                short.append(f"precision@{depth} of {model} ({len(mine)})")
+    if short:
+        more = "draw more with -n" if num_shown > len(drawn) else "there are no more to draw"
+        notes.append(
+            f"a figure needs {MIN_QUERIES} pairs of {MIN_WORKS} works that experts can tell, each `?` takes one away; "
+            f"there may be too few for {', '.join(short)}: {more}"
+        )
+    return notes
 
 
 def take_back(results: Path, sheets: Sequence[Path]) -> str:
@@ -99,6 +127,7 @@ def take_back(results: Path, sheets: Sequence[Path]) -> str:
 
 def _read_experts(sheets: Sequence[Path], by_id: dict[str, Pair]) -> dict[str, dict[str, tuple[str, str]]]:
     """Filled sheets by the expert's name, which is the file's; all mistakes of all sheets at once."""
+    _refuse_the_same_twice(sheets)
     found, problems = {}, []
     for number, path in enumerate(sheets, start=1):
         name = path.stem if path.stem not in found else f"{path.stem}-{number}"
@@ -109,6 +138,16 @@ def _read_experts(sheets: Sequence[Path], by_id: dict[str, Pair]) -> dict[str, d
     if problems:
         raise EvaluationError("\n".join(problems))
     return found
+
+
+def _refuse_the_same_twice(sheets: Sequence[Path]) -> None:
+    if len(sheets) == 2 and all(path.is_file() for path in sheets):
+        first, second = sheets
+        if first.read_bytes() == second.read_bytes():
+            raise EvaluationError(
+                f"--sheets {first} {second}: the same file twice, and two experts are not one; give the sheet that the "
+                "second one filled, or one sheet"
+            )
 
 
 def _figures(key: Key, judged: dict[str, dict[str, str]], models: Sequence[str]) -> dict[str, Any]:
@@ -180,7 +219,8 @@ def _write_benchmark(results: Results, folder: Path, key: Key, judged: dict[str,
             "Pairs that were not judged count as wrong: the pictures are those that the judged models found. Pictures "
             "are at most 256 px."
         ),
-        licence="as in the shard set that was evaluated; only pictures that may be shown are here",
+        licence=_said(results, key.pairs, "licence"),
+        citation=_said(results, key.pairs, "citation"),
         rights_class="open",
         task="retrieval",
         table="items.csv",
@@ -189,6 +229,17 @@ def _write_benchmark(results: Results, folder: Path, key: Key, judged: dict[str,
     comment = f"iconoclip benchmark validate {folder / FILE_NAME}\n\nWritten by `iconoclip judge` from filled sheets."
     write_benchmark_file(folder / FILE_NAME, file, comment=comment)
     return len(right), num_texts
+
+
+def _said(results: Results, pairs: Sequence[Pair], name: str) -> str:
+    """What the data sheets of the judged benchmarks say (``licence`` or ``citation``), by name where they differ."""
+    judged = {found.benchmark for pair in pairs for found in pair.found}
+    asked = [benchmark for benchmark in results.sheets if benchmark in judged]
+    said = {benchmark: str(results.sheets[benchmark].get(name) or "") for benchmark in asked}
+    said = {benchmark: text for benchmark, text in said.items() if text not in _UNSTATED}
+    if len(said) == len(asked) and len(set(said.values())) == 1:
+        return next(iter(said.values()))
+    return "; ".join(f"{benchmark}: {text}" for benchmark, text in said.items())
 
 
 def _works_of_pictures(results: Results) -> dict[str, str]:
@@ -214,12 +265,16 @@ def _write_key(path: Path, key: Key) -> None:
 def _read_key(path: Path) -> Key:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        pairs = [pair | {"found": tuple(Found(**found) for found in pair["found"])} for pair in data["pairs"]]
-        return Key(data["seed"], data["pool"], tuple(Pair(**pair) for pair in pairs), data["weights"])
+        rows = [pair | {"found": tuple(Found(**found) for found in pair["found"])} for pair in data["pairs"]]
+        pairs = tuple(Pair(**row) for row in rows)
+        weights = {pair.id: data["weights"][pair.id] for pair in pairs}
+        return Key(data["seed"], data["pool"], pairs, weights)
     except FileNotFoundError:
         raise EvaluationError(f"{path}: not there; draw a sheet first: iconoclip judge {path.parent.parent}") from None
     except (ValueError, KeyError, TypeError) as error:
-        raise EvaluationError(f"{path}: not the key of a sheet ({error!r}); draw the sheet again") from None
+        raise EvaluationError(
+            f"{path}: not the key of a sheet of this version ({error!r}); move {path.parent} away and draw again"
+        ) from None
 
 
 def _summary(folder: Path, facts: dict[str, Any]) -> str:
@@ -228,14 +283,18 @@ def _summary(folder: Path, facts: dict[str, Any]) -> str:
         lines.append(f"{name}: " + ", ".join(f"{value} {count}" for value, count in counts.items()))
     if "kappa" in facts:
         figure = Figure(**facts["kappa"])
-        shown = figure.why_not or f"{figure.value:.2f} [{figure.ci_low:.2f} – {figure.ci_high:.2f}]"
-        lines.append(f"the same answer in {facts['same']} of {facts['told']} pairs; Cohen's kappa {shown}")
+        lines.append(f"the same answer in {facts['same']} of the {facts['told']} pairs that both could tell")
+        if figure.value is None:
+            lines.append(f"no Cohen's kappa: {figure.why_not}")
+        else:
+            lines.append(f"Cohen's kappa {figure.value:.2f} [{figure.ci_low:.2f} – {figure.ci_high:.2f}]")
     lines.append("Share of answers that are right, 95 % intervals resample works; n/w is pairs/works:")
     for row in facts["precision"]:
         figure = Figure(**{name: row[name] for name in Figure.__dataclass_fields__})
-        shown = words.value("share", figure.value)
-        shown += f" [{words.interval('share', figure.ci_low, figure.ci_high)}]" if figure.value is not None else ""
-        shown += f" ({figure.why_not})" if figure.why_not else ""
+        shown = f"no figure: {figure.why_not}"
+        if figure.value is not None:
+            span = words.interval("share", figure.ci_low, figure.ci_high)
+            shown = f"{words.value('share', figure.value)} [{span}]"
         lines.append(f"  {row['metric']:<24} {row['model']:<30} {figure.n}/{figure.n_works}  {shown}")
     made = facts["benchmark"]
     lines.append(f"judgements {folder / 'judgements.csv'} and {folder / 'judge.json'}")

@@ -7,7 +7,7 @@ import numpy as np
 
 from .judge_pool import Pair
 from .judge_sheet import JUDGEMENTS
-from .statistics import CONFIDENCE, PooledFigure, interval, resample_pooled, too_few
+from .statistics import CONFIDENCE, MIN_QUERIES, MIN_WORKS, PooledFigure, interval, resample_pooled
 
 RESAMPLES = 10_000
 
@@ -22,6 +22,16 @@ class Figure:
     n: int
     n_works: int
     why_not: str = ""
+
+
+def why_no_figure(num_pairs: int, num_works: int) -> str:
+    """Why so many pairs that experts could tell give no figure; ``""`` where they do."""
+    if num_pairs >= MIN_QUERIES and num_works >= MIN_WORKS:
+        return ""
+    return (
+        f"{num_pairs} pairs of {num_works} works were told; a figure needs at least {MIN_QUERIES} pairs "
+        f"of {MIN_WORKS} works"
+    )
 
 
 def kappas(first_N: np.ndarray, second_N: np.ndarray, weights_RN: np.ndarray | None = None) -> np.ndarray:
@@ -48,7 +58,7 @@ def kappa(first: Sequence[str], second: Sequence[str], works: Sequence[str], *, 
     second_N = np.array([JUDGEMENTS.index(second[i]) for i in told])
     mine = [works[i] for i in told]
     counts = (len(told), len(set(mine)))
-    why_not = too_few(*counts)
+    why_not = why_no_figure(*counts)
     value = float("nan") if why_not else float(kappas(first_N, second_N)[0])
     if not np.isfinite(value):
         return Figure(
@@ -75,11 +85,10 @@ def precision(
     Pairs count by their weights (Hajek's ratio estimator). Where all are right (or none), the interval is Clopper and
     Pearson's for so many works.
     """
-    mine = [pair for pair in pairs if any(f.model == model and f.rank <= depth for f in pair.found)]
-    mine = [pair for pair in mine if rightness[pair.id] is not None]
+    mine = [pair for pair in pairs if pair.is_of(model, depth) and rightness[pair.id] is not None]
     works = [pair.work for pair in mine]
     counts = (len(mine), len(set(works)))
-    why_not = too_few(*counts)
+    why_not = why_no_figure(*counts)
     if why_not:
         return Figure(None, None, None, *counts, why_not)
     right_N = np.array([rightness[pair.id] for pair in mine], dtype=np.float64)

@@ -11,7 +11,7 @@ from openpyxl import load_workbook
 from sklearn.metrics import cohen_kappa_score
 
 from eval import judge, judge_agreement, judge_pool, judge_sheet
-from eval.benchmark_files import BenchmarkFile
+from eval.benchmark_files import BenchmarkFile, write_benchmark_file
 from eval.benchmark_validate import validate_benchmark
 from eval.config import EvalConfig
 from eval.judge_pool import Found, Pair
@@ -93,6 +93,62 @@ def test_pairs_of_several_models_are_judged_once(results: Path):
     assert max(bands.values()) < 1.2 * min(bands.values())
 
 
+@pytest.fixture(scope="module")
+def evaluated_classes(tmp_path_factory, tiny_model_dir) -> Path:
+    """Results on 48 pictures in four folders, whose classes have texts in two languages; one text is in both."""
+    import conftest
+
+    root = tmp_path_factory.mktemp("judge_classes")
+    for number in range(48):
+        path = root / "scans" / f"class_{number % 4}" / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(conftest._jpeg(number))
+    file = BenchmarkFile(
+        verb="benchmark", name="scans", title="Scans", licence="CC BY 4.0", citation="Our Museum 2026",
+        rights_class="open", task="classification", layout="folders", templates={"en": ["a {}", "{}"], "fr": ["{}"]},
+        classes={f"class_{n}": {"en": f"vase {n}", "fr": f"vase {n}" if n == 3 else f"le vase {n}"} for n in range(4)},
+    )  # fmt: skip
+    write_benchmark_file(root / "scans" / "benchmark.yaml", file, comment="")
+    data = {
+        "verb": "eval", "out": str(root / "eval"), "models": [str(tiny_model_dir)], "resamples": 200, "device": "cpu",
+        "benchmarks": [{"kind": "file", "path": str(root / "scans" / "benchmark.yaml")}],
+    }  # fmt: skip
+    run_evaluation(EvalConfig.validate_data(data, where="test"))
+    return root / "eval"
+
+
+def test_classes_are_shown_by_their_text_and_each_pair_once(evaluated_classes: Path, tmp_path: Path):
+    from eval.report_reading import read_results
+
+    pairs = judge_pool.gather_pairs(read_results([evaluated_classes]))
+    assert {(pair.text, pair.language) for pair in pairs} <= {
+        *((f"vase {n}", "en") for n in range(4)), *((f"le vase {n}", "fr") for n in range(3)),
+    }  # fmt: skip
+    assert {pair.language for pair in pairs} == {"en", "fr"}
+    assert len({(pair.text, pair.key) for pair in pairs}) == len(pairs)
+    tasks = {found.task for pair in pairs for found in pair.found}
+    assert tasks == {"zero_shot_en", "zero_shot_fr", "nearest_neighbour", "linear_probe"}
+    assert len(pairs) < sum(len(pair.found) for pair in pairs) == 4 * 48
+    assert "class_" not in judge.make_sheet(evaluated_classes, number=500)
+    sheet = evaluated_classes / "judge" / "sheet.xlsx"
+    judge.take_back(evaluated_classes, [_fill(sheet, tmp_path / "a.xlsx", _always("yes"))])
+    made = BenchmarkFile.load(evaluated_classes / "judge" / "benchmark" / "benchmark.yaml")
+    assert (made.licence, made.citation) == ("CC BY 4.0", "Our Museum 2026")
+
+
+def test_results_without_texts_of_classes_show_names_and_say_so(evaluated_classes: Path, tmp_path: Path):
+    root = tmp_path / "old"
+    root.mkdir()
+    for path in evaluated_classes.iterdir():
+        if path.name not in ("judge", "run.json"):
+            (root / path.name).symlink_to(path)
+    run = json.loads((evaluated_classes / "run.json").read_text())
+    for task in run["benchmarks"][0]["tasks"]:
+        task.pop("class_texts", None)
+    (root / "run.json").write_text(json.dumps(run))
+    assert "note      scans: run.json does not say by which texts" in judge.make_sheet(root, number=500)
+
+
 def _pairs(sizes: dict[tuple[str, int], int]) -> list[Pair]:
     found = (Found("m", "b", "t", 1),)
     return [
@@ -138,7 +194,7 @@ def test_filled_sheets_become_judgements_figures_and_a_benchmark(results: Path, 
     expected = sum(weight * value for weight, value in mine) / sum(weight for weight, _ in mine)
     assert rows["SECRET-A", "precision@5"]["value"] == pytest.approx(expected)
     assert rows["SECRET-A", "precision_with_partly@5"]["value"] > expected
-    assert "Cohen's kappa" in text
+    assert f"Cohen's kappa {facts['kappa']['value']:.2f} [" in text
     with (results / "judge" / "judgements.csv").open(encoding="utf-8", newline="") as file:
         table = list(csv.DictReader(file))
     assert len(table) == 120
@@ -166,6 +222,39 @@ def test_what_cannot_be_told_is_left_out(results: Path, tmp_path: Path):
     assert row["ci_low"] < 0.97  # all right, and still no certainty
     assert row["n"] < 120
     assert "kappa" not in facts
+
+
+def test_one_sheet_given_twice_is_not_two_experts(results: Path, tmp_path: Path):
+    judge.make_sheet(results, number=40)
+    filled = _fill(results / "judge" / "sheet.xlsx", tmp_path / "first.xlsx", _always("yes"))
+    copy = tmp_path / "copy.xlsx"
+    copy.write_bytes(filled.read_bytes())
+    for second in (filled, copy):
+        with pytest.raises(EvaluationError, match="the same file twice"):
+            judge.take_back(results, [filled, second])
+
+
+def test_too_few_pairs_are_said_when_drawn_and_in_words_when_back(results: Path, tmp_path: Path):
+    text = judge.make_sheet(results, number=30)
+    assert "a figure needs 30 pairs of 10 works that experts can tell" in text
+    assert "draw more with -n" in text
+    sheet = results / "judge" / "sheet.xlsx"
+    first = _fill(sheet, tmp_path / "a.xlsx", lambda id_, text: "?" if int(id_[1:], 16) % 4 == 0 else "yes")
+    text = judge.take_back(results, [first, _fill(sheet, tmp_path / "b.xlsx", _always("no"))])
+    facts = json.loads((results / "judge" / "judge.json").read_text())
+    told, works = facts["told"], facts["kappa"]["n_works"]
+    assert told < 30
+    needs = "works were told; a figure needs at least 30 pairs of 10 works"
+    assert f"no Cohen's kappa: {told} pairs of {works} {needs}" in text
+    assert f"no figure: {told} pairs of {works} {needs}" in text
+    assert "note" not in judge.make_sheet(_fresh(results), number=200)
+
+
+def _fresh(results: Path) -> Path:
+    import shutil
+
+    shutil.rmtree(results / "judge")
+    return results
 
 
 def test_bad_sheets_are_named_by_row(results: Path, tmp_path: Path):
@@ -219,6 +308,10 @@ def test_texts_that_look_like_formulas_stay_texts(tmp_path: Path, make_jpeg):
     assert judge_sheet.read_sheet(tmp_path / "f.xlsx", {pair.id: pair}) == {pair.id: ("yes", "")}
 
 
+def _always(judgement: str):
+    return lambda id_, text: judgement
+
+
 def _keep_text(rows):
     rows.cell(2, 3).data_type = "s"
 
@@ -260,10 +353,10 @@ def test_the_command_takes_one_sheet_or_two(results: Path, tmp_path: Path):
     drawn = run(app, ["judge", str(results), "--n", "40"])
     assert drawn.exit_code == 0, drawn.output
     sheet = results / "judge" / "sheet.xlsx"
-    filled = [_fill(sheet, tmp_path / f"{name}.xlsx", lambda id_, text: "yes") for name in ("a", "b")]
+    filled = [_fill(sheet, tmp_path / f"{name}.xlsx", _always(name)) for name in ("yes", "no")]
     both = run(app, ["judge", str(results), "--sheets", *map(str, filled)])
     assert both.exit_code == 0, both.output
-    assert json.loads((results / "judge" / "judge.json").read_text())["experts"] == ["a", "b"]
+    assert json.loads((results / "judge" / "judge.json").read_text())["experts"] == ["yes", "no"]
     assert run(app, ["judge", str(results), str(filled[0])]).exit_code != 0
 
 
