@@ -148,3 +148,14 @@ def _quoted(value: object) -> str:
     """JSON, which is YAML too; U+2028 and its like would end a line there."""
     text = json.dumps(value, ensure_ascii=False)
     return re.sub(r"[\x7f-\x9f\u2028\u2029\ufeff]", lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def same_texts(file: BenchmarkFile) -> list[tuple[str, str, list[str]]]:
+    """(language, text, classes) of classes that no model can tell apart, for they are called the same."""
+    found = []
+    for language in file.languages:
+        named: dict[str, list[str]] = {}
+        for label, texts in file.classes.items():
+            named.setdefault(" ".join(texts[language].casefold().split()), []).append(label)
+        found += [(language, text, labels) for text, labels in named.items() if len(labels) > 1]
+    return found

@@ -33,6 +33,7 @@ _NAMES = {
     "work": ("work", "work_group", "work_id", "object_id", "object", "record_id", "group"),
     "split": ("split", "set", "partition", "subset"),
 }  # fmt: skip
+_OWN_WORKS = "every picture counts as a work of its own"
 _SEPARATORS = (" | ", "|", " ; ", ";", " $ ")
 _PLAIN = {
     "en": ("{}", "a picture of {}"), "de": ("{}", "Bild: {}"), "fr": ("{}", "image : {}"),
@@ -91,7 +92,8 @@ def _describe(source: Path, task: BenchmarkTask | None, language: str) -> tuple[
     if task not in (None, "classification"):
         raise EvaluationError(f"{source}: folders and no table; captions or several labels a picture need a table")
     items = read_folders(source)
-    return {"task": "classification", "layout": "folders", **_split(items)} | _classes(_labels(items), language), []
+    notes = [f"{_OWN_WORKS}; if several show one, write a table with a column `work` instead of folders"]
+    return {"task": "classification", "layout": "folders", **_split(items)} | _classes(_labels(items), language), notes
 
 
 def _of_table(path: Path, task: BenchmarkTask | None, language: str) -> tuple[dict[str, Any], list[str]]:
@@ -148,7 +150,7 @@ def _columns(names: Sequence[str], image: str, language: str) -> tuple[Columns, 
     notes = [f"column {name!r} is the {role}" for role, name in [("image", image), *found.items()] if name]
     notes += [f"column {name!r} is a caption, language {lang or 'by row'}" for name, lang in captions.items()]
     if not found["work"]:
-        notes.append("every picture counts as a work of its own; name a column as columns.work if several show one")
+        notes.append(f"{_OWN_WORKS}; name a column as columns.work if several show one")
     return Columns(image=image, captions=captions, **found), notes
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from iconoclip.near_duplicates import hash_views, near_pairs
 
-from .benchmark_files import BenchmarkFile
+from .benchmark_files import BenchmarkFile, same_texts
 from .benchmark_open import open_benchmark
 from .benchmark_pictures import find_broken
 from .benchmark_read import Item, Items, read_items
@@ -133,15 +133,9 @@ def _classes(items: Sequence[Item], file: BenchmarkFile) -> Iterator[Finding]:
 
 
 def _texts(file: BenchmarkFile) -> Iterator[Finding]:
+    for language, text, labels in same_texts(file):
+        yield _mistake(f"{language}: {', '.join(labels)} have the same text {text!r}; no model can tell them apart")
     for language in file.languages:
-        named: dict[str, list[str]] = {}
-        for label, texts in file.classes.items():
-            named.setdefault(" ".join(texts[language].casefold().split()), []).append(label)
-        for text, labels in named.items():
-            if len(labels) > 1:
-                yield _mistake(
-                    f"{language}: {', '.join(labels)} have the same text {text!r}; no model can tell them apart"
-                )
         longest = max((texts[language] for texts in file.classes.values()), key=lambda text: len(text.split()))
         if len(longest.split()) > _LONG_WORDS:
             yield _warning(
@@ -176,7 +170,7 @@ def _captions(items: Sequence[Item]) -> Iterator[Finding]:
 
 
 def _leaks(items: Sequence[Item], read: Items, file: BenchmarkFile) -> Iterator[Finding]:
-    """The same picture or work in the tested split and in another; the same picture as two works."""
+    """The same picture or work in the tested split and in another; the same picture as two works or with two labels."""
     hashes, views = [], []
     for item in items:
         data = read.store.image_bytes(item.place)
@@ -186,14 +180,19 @@ def _leaks(items: Sequence[Item], read: Items, file: BenchmarkFile) -> Iterator[
     first: dict[str, int] = {}
     pairs = {(first.setdefault(digest, i), i) for i, digest in enumerate(hashes)}
     pairs |= set(near_pairs(views, MAX_DISTANCE))
-    across, within = [], []
+    across, within, contrary = [], [], []
+    tested = {item.place for item in read.of_split(file.split)}
     for a, b in sorted(pair for pair in pairs if pair[0] != pair[1]):
         one, other = items[a], items[b]
         shown = f"{one.where} = {other.where}"
-        if (one.split == file.split) != (other.split == file.split):
+        num_tested = (one.place in tested) + (other.place in tested)
+        if num_tested == 1:
             across.append(shown)
-        elif one.split == file.split and (one.work or one.id) != (other.work or other.id):
+        elif num_tested == 2 and (one.work or one.id) != (other.work or other.id):
             within.append(shown)
+        if num_tested == 2 and hashes[a] == hashes[b] and one.labels != other.labels:
+            contrary.append(f"{shown} ({', '.join(one.labels)}; {', '.join(other.labels)})")
+    yield from _listed("pairs of the same file have different labels", contrary)
     yield from _listed("pictures are the same, or nearly, in the tested split and in another", across)
     if within:
         more = "; ".join(within[:_SHOWN])
@@ -210,6 +209,11 @@ def _leaks(items: Sequence[Item], read: Items, file: BenchmarkFile) -> Iterator[
 
 def _size(items: Sequence[Item], file: BenchmarkFile) -> Iterator[Finding]:
     works = len({item.work or item.id for item in items})
+    if not any(item.work for item in items):
+        yield _warning(
+            "no works are named, so every picture counts as one; where several show one object, intervals come out too "
+            "narrow: name them in a table's column (columns.work)"
+        )
     if len(items) < MIN_QUERIES or works < MIN_WORKS:
         counts = f"{len(items)} pictures of {works} works"
         yield _warning(f"{counts}; a score needs at least {MIN_QUERIES} queries and {MIN_WORKS} works")

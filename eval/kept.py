@@ -73,7 +73,8 @@ class KeptBenchmarks:
             return
         folder = self._folder(benchmark, ready.pictures)
         try:
-            about = {"asked": _asked(benchmark), _PICTURES: _describe(ready.pictures)}
+            about: dict[str, Any] = {"asked": _asked(benchmark), "written": benchmark.written_sha256}
+            about[_PICTURES] = _describe(ready.pictures)
             about["prepared"] = encode(ready, ready.pictures)
         except TypeError as error:
             _log.warning("%s: is not kept in the cache (%s)", benchmark.shown_name, error)
@@ -102,6 +103,12 @@ class KeptBenchmarks:
             )  # fmt: skip
             raise EvaluationError(f"{self._root}: {why}")
         about = next(iter(found.values()))
+        written = benchmark.written_sha256
+        if written and about.get("written") not in (None, written):
+            raise EvaluationError(
+                f"{name}: its file was changed since it was evaluated; evaluate again with the pictures, or take the "
+                "file away"
+            )
         pictures = _restore(name, about[_PICTURES])
         return decode(about["prepared"], pictures)
 

@@ -124,15 +124,18 @@ class Evaluated:
     headlines: list[Headline] = field(default_factory=list)
 
     def corrected(self) -> list[ComparisonRow]:
-        """Comparisons with Holm's correction: the headlines are one family, all the rest another.
+        """Comparisons with Holm's correction: the headlines of all questions are one family.
 
-        Headlines compare a model with the first model on a primary metric over all queries; that a model also beats
-        what is free is asked of the interval, not of another test.
+        Headlines compare a model with the first model on a primary metric over all queries. The other measures and
+        slices of a question are a family of their own, and so are those of its models with what is free.
         """
         keys = set(self.primary)
         rows = list(self.comparisons)
-        for is_headline in (True, False):
-            chosen = [i for i, row in enumerate(rows) if self._is_headline(row, keys) is is_headline]
+        families: dict[tuple[str | bool, ...], list[int]] = {}
+        for i, row in enumerate(rows):
+            rest = (row.benchmark, row.task, row.model_a.startswith(BASELINE))
+            families.setdefault(() if self._is_headline(row, keys) else rest, []).append(i)
+        for chosen in families.values():
             for i, p in zip(chosen, holm([rows[i].p for i in chosen]), strict=True):
                 rows[i] = replace(rows[i], p_holm=p)
         return rows
@@ -171,7 +174,13 @@ def evaluate_task(
             mask = first.queries.slices.get(name)
             if mask is None or (has_primary and _is_mere_count(name, mask, first)):
                 continue
-            _evaluate_slice(name, mask, measures, context, into, refused)
+            if name != "all" and first.classes is not None and len(np.unique(first.classes[mask])) < 2:
+                if first.pooled is not None:
+                    continue  # a mean over one class with nothing to mistake it for
+                asked = {model: each for model, each in measures.items() if not model.startswith(BASELINE)}
+            else:
+                asked = measures
+            _evaluate_slice(name, mask, asked, context, into, refused)
 
 
 def _is_mere_count(name: str, mask: np.ndarray, measure: Measure) -> bool:

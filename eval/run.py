@@ -94,7 +94,6 @@ def _make_tables(
         models=[contestant.facts() for contestant in contestants],
         shards_config_sha256=data.manifest.config_sha256,
     )
-    write_run(config.out, run)
     embedders.encode(Share())
     evaluated, sheets, samples = Evaluated(), [], set[Path]()
     beside = Beside(config, data, contestants, kept)

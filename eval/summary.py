@@ -29,9 +29,19 @@ def summarise(out: Path, *, report: Path | None) -> str:
         if question.is_headline:
             lines += _question(words, results, question)
     lines += _coverage(results)
+    lines += _twins(results)
     lines += ["", f"results   {out / 'results.jsonl'}  (comparisons.jsonl, notes.jsonl, samples/, run.json beside it)"]
     lines += [f"report    {report}"] if report else []
     return "\n".join(lines)
+
+
+def _twins(results: Results) -> list[str]:
+    """Models under several names whose figures are the same because their weights are."""
+    named: dict[str, dict[str, None]] = {}
+    for score in results.scores:
+        if score.weights_sha256:
+            named.setdefault(score.weights_sha256, {})[score.model] = None
+    return [f"{' and '.join(models)} have the same weights" for models in named.values() if len(models) > 1]
 
 
 def _question(words: Words, results: Results, question: Question) -> list[str]:

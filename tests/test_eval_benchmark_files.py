@@ -21,12 +21,13 @@ from eval.benchmark_new import new_benchmark
 from eval.benchmark_open import open_benchmark
 from eval.benchmark_pictures import look_at, look_through, plain_picture
 from eval.benchmark_read import read_items, read_rows
+from eval.benchmark_validate import validate_benchmark
 from eval.benchmarks._files import Rows
 from eval.benchmarks.file import FromFile
 from eval.config import EvalConfig
 from eval.data import EvalData
 from eval.run import run_evaluation
-from iconoclip.errors import ConfigError, EvaluationError
+from iconoclip.errors import ConfigError, EvaluationError, IconoclipError
 
 LABELLED = {
     "verb": "benchmark", "name": "prints", "title": "Prints", "task": "classification", "table": "items.csv",
@@ -388,3 +389,58 @@ def test_colours_and_shapes_are_the_same_wherever_a_picture_was_decoded(tmp_path
     pictures.descriptors.clear()
     colour_and_shape(pictures, range(12))
     assert all((pictures.descriptors[position] == row).all() for position, row in before.items())
+
+
+def _folders(home: Path, make_jpeg: Callable[..., bytes], classes: tuple[str, ...] = ("lion", "ship")) -> Path:
+    for number in range(40):
+        path = home / classes[number % len(classes)] / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(make_jpeg(number))
+    new_benchmark(home)
+    return home / "benchmark.yaml"
+
+
+def test_what_validate_refuses_is_said_where_it_is_scored_all_the_same(
+    tmp_path: Path, make_jpeg: Callable[..., bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    path = _folders(tmp_path / "set", make_jpeg)
+    path.write_text(
+        path.read_text().replace("classes:", "classes:\n  map: {en: Lion}", 1).replace("en: lion", "en: Lion")
+    )
+    facts = FromFile(kind="file", path=str(path)).prepare(EvalData(None)).facts
+    assert facts["classes_without_a_picture"] == ["map"]
+    assert facts["classes_with_the_same_text"] == ["map, lion ('lion', en)"]
+    assert "set: classes without a picture: map" in caplog.text
+
+
+def test_a_folder_of_which_most_cannot_be_read_is_the_wrong_one(
+    tmp_path: Path, make_jpeg: Callable[..., bytes]
+) -> None:
+    path = _folders(tmp_path / "set", make_jpeg)
+    for picture in sorted((tmp_path / "set").glob("*/*.jpg"))[:21]:
+        picture.write_bytes(b"no picture")
+    with pytest.raises(EvaluationError, match=r"only 19 of 40 pictures can be read \(21 broken or missing\)"):
+        FromFile(kind="file", path=str(path)).prepare(EvalData(None))
+
+
+def test_an_evaluation_that_fails_leaves_the_last_one_as_it_was(
+    tmp_path: Path, make_jpeg: Callable[..., bytes], evaluate: Callable[..., str]
+) -> None:
+    path = _folders(tmp_path / "set", make_jpeg)
+    evaluate({"kind": "file", "path": str(path)})
+    before = {each: each.read_bytes() for each in (tmp_path / "out").glob("*.*")}
+    with pytest.raises(IconoclipError):
+        evaluate({"kind": "file", "path": str(path)}, models=[str(tmp_path / "gone")])
+    assert {each: each.read_bytes() for each in (tmp_path / "out").glob("*.*")} == before
+    # A cache says what was asked: not another question under the same name.
+    path.write_text(path.read_text().replace("a picture of {}", "an image of {}"))
+    with pytest.raises(EvaluationError, match="its file was changed since it was evaluated"):
+        evaluate({"kind": "file", "path": str(path)}, from_cache=True)
+
+
+def test_the_same_file_with_two_labels_is_a_mistake(tmp_path: Path, make_jpeg: Callable[..., bytes]) -> None:
+    path = _folders(tmp_path / "set", make_jpeg)
+    (tmp_path / "set" / "ship" / "0.jpg").write_bytes(make_jpeg(0))
+    said = validate_benchmark(path).to_text()
+    assert "mistake: 1 pairs of the same file have different labels: lion/0.jpg = ship/0.jpg (lion; ship)" in said
+    assert "warning: no works are named, so every picture counts as one" in said

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from eval.results import BASELINE, MCNEMAR, PERMUTATION, TEST, Context, Evaluated, evaluate_task
+from eval.results import BASELINE, MCNEMAR, PERMUTATION, TEST, ComparisonRow, Context, Evaluated, evaluate_task
 from eval.statistics import PooledFigure, proportion_interval
 from eval.tasks.base import Measure, Queries, Scores
 from iconoclip.metrics import macro_f1
@@ -180,6 +180,37 @@ def test_figures_that_are_no_means_are_drawn_from_the_same_works():
     assert rows["a"].ci_low < rows["a"].value < rows["a"].ci_high < 1
     assert found.comparisons[0].ci_low > 0
     assert found.comparisons[0].p < 0.05
+
+
+def test_a_slice_of_one_class_has_its_recall_and_no_mean_over_classes():
+    labels = np.repeat([0, 1, 2], 20)
+    slices = {"object_type=vase": labels == 0, "century=17": np.arange(60) >= 10}
+    hits = (np.arange(60) % 3 > 0).astype(float)
+    recall = _scores(hits, slices=slices, metric="recall", classes=labels, is_primary=True)
+    f1 = _scores(
+        hits, slices=slices, metric="macro_f1", classes=labels, pooled=PooledFigure(macro_f1, (labels, labels))
+    )
+    free = Scores(tuple(replace(measure, values=np.ones(60)) for measure in recall.measures))
+    found = _evaluate({"a": Scores((*recall.measures, *f1.measures)), "baseline:largest_class": free})
+    assert {(row.slice, row.metric, row.model) for row in found.results} == {
+        ("all", "recall", "a"), ("all", "recall", "baseline:largest_class"), ("all", "macro_f1", "a"),
+        ("century=17", "recall", "a"), ("century=17", "recall", "baseline:largest_class"),
+        ("century=17", "macro_f1", "a"), ("object_type=vase", "recall", "a"),
+    }  # fmt: skip
+
+
+def test_a_question_is_not_corrected_for_what_was_asked_elsewhere():
+    found = Evaluated(primary=[("b", "t", "m")])
+    for benchmark, metric, other in (
+        ("b", "m", "base"),
+        ("b", "n", "base"),
+        ("c", "n", "base"),
+        ("b", "n", "baseline:x"),
+    ):
+        row = ComparisonRow(other, "tuned", benchmark, "t", "all", metric, 0.1, 0.0, 0.2, TEST, 0.01, None, 60)
+        found.comparisons += [row, replace(row, slice="language=fr")]
+    # The headline stands alone; then b's three other rows, c's two, and b's two with what is free.
+    assert [row.p_holm for row in found.corrected()] == pytest.approx([0.01, 0.03, 0.03, 0.03, 0.02, 0.02, 0.02, 0.02])
 
 
 def test_the_count_of_a_slice_too_small_stands_once():

@@ -37,6 +37,15 @@ class _Embeddings:
         return np.stack([self._texts[text] for text in texts])
 
 
+def test_a_promise_that_the_largest_class_keeps_is_not_given(task_and_embeddings):
+    task, embeddings = task_and_embeddings
+    mostly = replace(task, labels=tuple(0 if i % 20 else label for i, label in enumerate(task.labels)))
+    row = selective_run.measure_trust(mostly, embeddings, learnt_scale=100.0, resamples=100, seed=0)
+    by_precision = {promise["precision"]: promise for promise in row["promises"]}
+    assert "are of one class: calling everything so would keep it" in by_precision[0.8]["why_not"]
+    assert "are of one class" not in by_precision[max(by_precision)]["why_not"]
+
+
 @pytest.fixture
 def task_and_embeddings():
     """600 pictures of 600 works in three classes; the model is right in 90 of 100 and its logits are far too large."""

@@ -144,10 +144,7 @@ def gather(
                 kept = kept[: benchmark.limit]
                 break
     kept.sort()
-    tried = len(kept) + sum(left_out.values())
-    if not kept or sum(left_out.values()) > _MOST_LEFT_OUT * tried:
-        why = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items()) or "nothing listed"
-        raise EvaluationError(f"{_where(benchmark)}: only {len(kept):,} of {tried:,} pictures can be read ({why})")
+    check_left_out(benchmark, len(kept), left_out)
     chosen = [_with_hash(records[position], sha256) for position, sha256 in kept]
     revision = sha256_json([[record.id, record.sha256] for record in chosen])[:12]
     check_revision(benchmark, revision)
@@ -159,6 +156,18 @@ def gather(
         not_passed_on=frozenset(record.key for record in chosen),
     )
     return pictures, {"pictures_left_out": dict(sorted(left_out.items()))}
+
+
+def check_left_out(benchmark: FilesBenchmark, num_kept: int, left_out: Counter[str]) -> None:
+    """Refuse a folder that is not the one that was meant.
+
+    Raises:
+        EvaluationError: nothing is there, or most of it is left out.
+    """
+    tried = num_kept + left_out.total()
+    if not num_kept or left_out.total() > _MOST_LEFT_OUT * tried:
+        why = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items() if count) or "nothing listed"
+        raise EvaluationError(f"{_where(benchmark)}: only {num_kept:,} of {tried:,} pictures can be read ({why})")
 
 
 def check_revision(benchmark: FilesBenchmark, revision: str) -> None:

@@ -81,6 +81,11 @@ class Benchmark(Config):
         return type(self).__module__.rpartition(".")[2]
 
     @property
+    def written_sha256(self) -> str:
+        """Hash of what a file of the user's says of this benchmark, ``""`` where none does or none is there."""
+        return ""
+
+    @property
     def hub_dataset_id(self) -> str:
         """``ORG/NAME`` of the data set on the Hub, ``""`` where there is none."""
         return self.hub_dataset

@@ -4,12 +4,15 @@
 ``https://huggingface.co/datasets/ORG/NAME/tree/BRANCH`` (also ``hf-hub:ORG/NAME``).
 """
 
+import logging
 import re
+from collections import Counter
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from iconoclip.errors import EvaluationError
+from iconoclip.errors import EvaluationError, IconoclipError
+from iconoclip.files import sha256_json
 
 from .base import FilesBenchmark, Prepared
 
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
     from ..benchmark_read import Item
     from ..data import EvalData, Pictures
     from ..tasks.base import Task
+
+
+_log = logging.getLogger(__name__)
 
 
 class FromFile(FilesBenchmark):
@@ -69,12 +75,22 @@ class FromFile(FilesBenchmark):
             raise EvaluationError("benchmark file: `path` is missing, the YAML that `iconoclip benchmark new` wrote")
         return open_benchmark(self.path, root=self.root)
 
+    @property
+    def written_sha256(self) -> str:
+        """Hash of the benchmark's own file; where it lies and which revision it names is left out."""
+        try:
+            file, _ = self.opened
+        except IconoclipError:
+            return ""
+        return sha256_json(file.model_dump(mode="json", exclude={"root", "revision"}))
+
     def prepare(self, data: "EvalData") -> Prepared:
         """Read the tested pictures and set up what the file asks."""
         file, home = self.opened
         pictures, items, facts = self._gather(file, home)
         tasks = self._retrieval(pictures, file) if file.task == "retrieval" else self._labels(pictures, items, file)
         facts |= {"title": file.title, "description": file.description or "Its file does not describe it."}
+        facts |= _weaknesses(file, items)
         facts |= {"licence": file.licence or "not stated", "citation": file.citation or "not stated"}
         return Prepared(pictures, tuple(tasks), facts=facts)
 
@@ -83,7 +99,7 @@ class FromFile(FilesBenchmark):
 
         from ..benchmark_pictures import PlainStore, look_through
         from ..benchmark_read import read_items
-        from ._files import gather
+        from ._files import check_left_out, gather
 
         read = read_items(file, home)
         tested = read.of_split(file.split)
@@ -92,6 +108,8 @@ class FromFile(FilesBenchmark):
         num_tested = len(tested)
         tested = [item for item in tested if not looks[item.place].broken]
         num_broken = num_tested - len(tested)
+        if num_broken:
+            check_left_out(self, len(tested), Counter({"broken or missing": num_broken}))
         if file.task != "retrieval":
             tested = [item for item in tested if item.labels]
         if not tested:
@@ -183,6 +201,21 @@ class FromFile(FilesBenchmark):
                 f"{self.path}: no templates in {', '.join(missing)}; it has {', '.join(file.templates)}"
             )
         return self.languages or file.languages
+
+
+def _weaknesses(file: "BenchmarkFile", items: "list[Item]") -> dict[str, Any]:
+    """What `iconoclip benchmark validate` calls a mistake and figures can still be had for; also said in the log."""
+    from ..benchmark_files import same_texts
+
+    there = {label for item in items for label in item.labels}
+    empty = [label for label in file.classes if label not in there] if file.task != "retrieval" else []
+    found: dict[str, Any] = {"classes_without_a_picture": empty}
+    alike = [f"{', '.join(labels)} ({text!r}, {language})" for language, text, labels in same_texts(file)]
+    found["classes_with_the_same_text"] = alike
+    found = {name: names for name, names in found.items() if names}
+    for name, names in found.items():
+        _log.warning("%s: %s: %s", file.name, name.replace("_", " "), "; ".join(names))
+    return found
 
 
 class _InOrder:

@@ -49,18 +49,17 @@ def class_measures(task: Labelled, predicted: np.ndarray, score_QC: np.ndarray |
     correct = (predicted == labels).astype(np.float64)
     chance = np.full(len(labels), 1 / len(task.classes))
     queries = Queries(works, masks(**picture_slices(task.pictures, task.positions)))
-    few = [task.classes[c] for c in np.unique(labels) if len(set(works[labels == c])) < MIN_WORKS]
-    why_not = f"fewer than {MIN_WORKS} works in {', '.join(few)}" if few else ""
+    why_not = few_works(task)
     by_class = "balanced_accuracy" if len(task.classes) == 2 else "mean_per_class_recall"
     found = [
-        Measure("accuracy@1", queries, correct, chance, is_primary=task.primary == "accuracy@1"),
+        Measure("accuracy@1", queries, correct, chance, is_primary=task.primary == "accuracy@1", classes=labels),
         Measure(
             by_class, queries, correct, chance,
-            strata=labels, is_primary=task.primary == by_class, why_not=why_not,
+            strata=labels, is_primary=task.primary == by_class, why_not=why_not, classes=labels,
         ),
         pooled_measure(
             "macro_f1", queries, PooledFigure(metrics.macro_f1, (labels, predicted)), len(task.classes),
-            primary=task.primary, why_not=why_not,
+            primary=task.primary, why_not=why_not, classes=labels,
         ),
     ]  # fmt: skip
     if score_QC is None:
@@ -68,16 +67,23 @@ def class_measures(task: Labelled, predicted: np.ndarray, score_QC: np.ndarray |
     if len(task.classes) > _TOP_K:
         own_Q = score_QC[np.arange(len(labels)), labels]
         hits = ((score_QC >= own_Q[:, None]).sum(axis=1) <= _TOP_K).astype(np.float64)
-        found.append(Measure(f"accuracy@{_TOP_K}", queries, hits, _TOP_K * chance))
+        found.append(Measure(f"accuracy@{_TOP_K}", queries, hits, _TOP_K * chance, classes=labels))
     positive_QC = labels[:, None] == np.arange(len(task.classes))
     precision = PooledFigure(metrics.mean_average_precision, (score_QC, positive_QC))
     found.append(
         pooled_measure(
             "map_macro", queries, precision, len(task.classes),
-            primary=task.primary, why_not=why_not, chance=chance_map(positive_QC),
+            primary=task.primary, why_not=why_not, chance=chance_map(positive_QC), classes=labels,
         )
     )  # fmt: skip
     return tuple(found)
+
+
+def few_works(task: Labelled) -> str:
+    """Which of the classes that occur have too few works for a figure; ``""`` if none."""
+    labels, works = np.array(task.labels), works_of(task)
+    few = [task.classes[c] for c in np.unique(labels) if len(set(works[labels == c])) < MIN_WORKS]
+    return f"fewer than {MIN_WORKS} works in {', '.join(few)}" if few else ""
 
 
 def pooled_measure(
@@ -89,12 +95,13 @@ def pooled_measure(
     primary: str = "",
     why_not: str = "",
     chance: float = float("nan"),
+    classes: np.ndarray | None = None,
 ) -> Measure:
     """A figure over classes that is no mean over queries; NaN as ``chance`` where none is known."""
     count = len(queries.works)
     return Measure(
         metric, queries, np.zeros(count), np.full(count, chance),
-        is_primary=metric == primary, why_not=why_not, pooled=figure, num_classes=num_classes,
+        is_primary=metric == primary, why_not=why_not, pooled=figure, num_classes=num_classes, classes=classes,
     )  # fmt: skip
 
 

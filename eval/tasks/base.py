@@ -61,7 +61,8 @@ class Measure:
     ``values`` float64 [Q]; NaN marks a query that this model could not be asked. ``chance`` is the same for a guess.
     ``strata`` ([Q]) makes the figure the mean of the strata's figures; ``drop_small_strata`` leaves those out that are
     too small to be scored. ``why_not`` forbids a score, with the reason. ``pooled`` makes figures that are no mean over
-    queries; ``num_classes`` says how dear that is.
+    queries; ``num_classes`` says how dear that is. ``classes`` ([Q]) are the queries' own: a slice with one
+    of them alone has no mean over classes, and no free guess beside it.
     """
 
     metric: str
@@ -76,6 +77,7 @@ class Measure:
     why_not: str = ""
     pooled: PooledFigure | None = None
     num_classes: int = 1
+    classes: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
