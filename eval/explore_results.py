@@ -17,7 +17,8 @@ from iconoclip.notebook import PictureSheet
 from iconoclip.provenance import utc_now
 
 from .data import Pictures, words_of
-from .report_data import Results, higher_is_better
+from .report_data import Results
+from .report_verdict import losses
 from .results import Context, Evaluated, evaluate_task
 from .tasks.base import Measure, Queries, Scores, masks
 
@@ -109,25 +110,18 @@ def _pairs(evaluated: Evaluated, names: Sequence[str]) -> list[Row]:
 
 
 def got_worse(results: Results, a: str, b: str) -> list[Row]:
-    """Questions and parts of them in which ``b`` is worse than ``a``: the whole interval of the primary figure.
+    """What the report lists as worse: figures of questions and of parts of them whose whole interval says so.
 
-    Rows ``benchmark, task, part, figure, difference, low, high, n``, in the order of the file; not corrected for their
-    number: some will be there by chance.
+    Rows ``benchmark, task, part, figure, difference, low, high, n, after Holm``, main figures first. Some will be there
+    by chance; ``after Holm`` says which stand when all headline questions are counted together.
     """
-    primary = {(question.benchmark, question.task): question.primary for question in results.questions}
-    table = []
-    for each in results.comparisons:
-        is_asked = (each.model_a, each.model_b) == (a, b) and primary.get((each.benchmark, each.task)) == each.metric
-        if not is_asked or each.ci_low is None or each.ci_high is None:
-            continue
-        if each.ci_high < 0 if higher_is_better(each.metric) else each.ci_low > 0:
-            table.append(
-                {
-                    "benchmark": each.benchmark, "task": each.task, "part": each.slice, "figure": each.metric,
-                    "difference": each.delta, "low": each.ci_low, "high": each.ci_high, "n": each.n,
-                }
-            )  # fmt: skip
-    return table
+    return [
+        {
+            "benchmark": each.benchmark, "task": each.task, "part": each.slice, "figure": each.metric,
+            "difference": each.delta, "low": each.ci_low, "high": each.ci_high, "n": each.n, "after Holm": stands,
+        }
+        for each, stands in losses(results, b, reference=a)
+    ]  # fmt: skip
 
 
 def split_by(rows: Sequence[Row], column: str) -> dict[str, list[Row]]:
@@ -182,6 +176,15 @@ def show_labelled(results: Results, rows: Sequence[Row], *, title: str = "") -> 
     return PictureSheet(cards, title, frozenset(place for place, row in enumerate(rows) if row["correct"]))
 
 
+def show_rows(results: Results, rows: Sequence[Row], *, title: str = "", most: int = 12) -> PictureSheet | str:
+    """Answers as pictures: of a classification the first ``most``, else what the first query found."""
+    if rows and rows[0]["y_true"]:
+        return show_labelled(results, rows[:most], title=title)
+    if rows and rows[0]["rank"] is not None:
+        return show_answer(results, rows[0])
+    return "nothing to show"
+
+
 def count_confusions(rows: Sequence[Row]) -> tuple[list[list[int]], list[str], list[str]]:
     """(counts, classes, guesses): how often a picture of class r was called c, [R, C]; ``(none)`` for no answer."""
     labelled = [row for row in rows if row["y_true"]]
@@ -204,16 +207,16 @@ def most_confused(rows: Sequence[Row]) -> list[Row]:
     return sorted(table, key=lambda each: -each["pictures"])
 
 
-def missed_words(rows: Sequence[Row], pictures: Pictures, *, least: int = 5) -> list[Row]:
+def missed_words(rows: Sequence[Row], pictures: Pictures | None = None, *, least: int = 5) -> list[Row]:
     """Words of the queries that the first answer's own caption lacks: ``word, asked, missed, share, instead``.
+
+    Captions are those of ``pictures`` and, for what is not among them, the texts of ``rows``.
 
     Captions of one language are compared, so rows whose first answer has none in the query's language are left out; so
     are words asked fewer than ``least`` times. ``instead`` is the word that stands there more often than it does in
     other first answers. A synonym counts as missed: read the examples before the table.
     """
-    texts = {
-        (record.key, caption.lang): caption.text for record in pictures.records for caption in record.captions[::-1]
-    }
+    texts = _captions_asked(rows) | (_captions_of(pictures) if pictures else {})
     asked, missed, answered, instead = Counter[str](), Counter[str](), Counter[str](), dict[str, Counter[str]]()
     num_compared = 0
     for row in text_queries(rows):
@@ -242,3 +245,17 @@ def missed_words(rows: Sequence[Row], pictures: Pictures, *, least: int = 5) -> 
                 }
             )  # fmt: skip
     return sorted(table, key=lambda each: (-each["share"], -each["asked"], each["word"]))
+
+
+def _captions_of(pictures: Pictures) -> dict[tuple[str, str], str]:
+    """First caption of each picture by (key, language)."""
+    return {
+        (record.key, caption.lang): caption.text for record in pictures.records for caption in record.captions[::-1]
+    }
+
+
+def _captions_asked(rows: Sequence[Row]) -> dict[tuple[str, str], str]:
+    """Text that asked for each picture first, by (key, language)."""
+    return {
+        (key, row["language"]): row["query"] for row in reversed(text_queries(rows)) for key in row["positive_keys"]
+    }

@@ -86,15 +86,16 @@ def _beats_free(results: Results, question: Question, score: Score) -> bool:
     return True
 
 
-def losses(results: Results, candidate: str) -> list[tuple[Comparison, bool]]:
+def losses(results: Results, candidate: str, *, reference: str = "") -> list[tuple[Comparison, bool]]:
     """Comparisons, over all metrics and slices, in which the candidate is worse and the interval excludes zero.
 
-    The flag says whether the loss also stands after Holm's correction. Primary metrics come first.
+    ``reference`` is what it is compared with, without a name the first model of the results. The flag says whether the
+    loss also stands after Holm's correction. Primary metrics come first.
     """
     primary = {(question.benchmark, question.task): question.primary for question in results.questions}
     found = []
     for row in results.comparisons:
-        if (row.model_a, row.model_b) != (results.reference, candidate) or is_difference(row.metric):
+        if (row.model_a, row.model_b) != (reference or results.reference, candidate) or is_difference(row.metric):
             continue
         if row.ci_low is None or row.ci_high is None:
             continue

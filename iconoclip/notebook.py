@@ -37,10 +37,11 @@ def enter_project() -> Path:
     return home
 
 
-def setting(name: str, default: str, *, made_by: str = "iconoclip demo") -> str:
+def setting(name: str, default: str, *, made_by: str = "iconoclip demo", is_needed: bool = True) -> str:
     """Value of the environment variable ``NOTEBOOK_<name>``, else ``default``: a path that must be there.
 
-    What has a colon (``hf-hub:ORG/NAME``, ``ViT-B-32:laion2b_s34b_b79k``) names a model and is no path.
+    What has a colon (``hf-hub:ORG/NAME``, ``ViT-B-32:laion2b_s34b_b79k``) names a model and is no path. What is not
+    needed may be missing: where the variable is not set and ``default`` not there, the value is ``""``.
 
     Raises:
         IconoclipError: the path is not there; says which command makes it.
@@ -49,6 +50,8 @@ def setting(name: str, default: str, *, made_by: str = "iconoclip demo") -> str:
     value = os.environ.get(variable) or default
     if ":" in value or Path(value).exists():
         return value
+    if not is_needed and not os.environ.get(variable):
+        return ""
     raise IconoclipError(
         f"{name}: {value} is not there (looked in {Path.cwd()}); run `{made_by}`, or write another path into this "
         f"cell or into the environment variable {variable}"

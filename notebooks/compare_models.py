@@ -25,7 +25,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from eval.explore_results import compare_rows, got_worse, show_answer, text_queries
+from eval.explore_results import compare_rows, got_worse, show_rows, text_queries
 from eval.report_reading import read_results
 from eval.statistics import detectable_difference
 from iconoclip.notebook import enter_project, setting
@@ -91,14 +91,16 @@ pd.DataFrame(table).style.format(precision=3)
 # %% [markdown]
 # ## What got worse
 #
-# A gain in one place is often paid for in another. Here is every part (language, collection, century) in which the
-# second model is worse and the interval is all on that side. Many parts are looked at, so an odd one among them is to
-# be expected.
+# A gain in one place is often paid for in another. Here is every figure of every part (language, collection, century)
+# in which the second model is worse and the interval is all on that side, as the report lists them. Many are looked at,
+# so an odd one among them is to be expected; `after Holm` says which stand when all headline questions count together.
 
 # %%
 worse = got_worse(results, A, B)
-print(f"{len(worse)} parts got worse")
-pd.DataFrame(worse, columns=["benchmark", "task", "part", "difference", "low", "high", "n"]).style.format(precision=3)
+print(f"{len(worse)} figures got worse")
+pd.DataFrame(
+    worse, columns=["benchmark", "task", "part", "figure", "difference", "low", "high", "n", "after Holm"]
+).style.format(precision=3)
 
 # %% [markdown]
 # ## One question in detail
@@ -200,9 +202,9 @@ pd.DataFrame(
 # %%
 lost = [b for a, b in zip(rows_a, rows_b, strict=True) if a["correct"] and not b["correct"]]
 print(f"{len(lost)} answers were lost")
-show_answer(results, lost[0]) if lost and asked else "nothing to show"
+show_rows(results, lost, title=f"Lost by {B}")
 
 # %%
 won = [b for a, b in zip(rows_a, rows_b, strict=True) if b["correct"] and not a["correct"]]
 print(f"{len(won)} answers were won")
-show_answer(results, won[0]) if won and asked else "nothing to show"
+show_rows(results, won, title=f"Won by {B}")

@@ -43,7 +43,7 @@ from iconoclip.plots import Estimate, bars, histogram, intervals, matrix
 pd.set_option("display.max_colwidth", 120)
 enter_project()
 RESULTS = Path(setting("RESULTS", "runs/demo/eval"))
-SHARDS = Path(setting("SHARDS", "runs/demo/shards"))  # the set with the pictures that were asked for
+SHARDS = setting("SHARDS", "runs/demo/shards", is_needed=False)  # the set that was asked, for captions; "" without
 
 # %% [markdown]
 # ## What was asked
@@ -135,10 +135,13 @@ show_answer(results, WORST[2]) if len(WORST) > 2 else "no third text"
 #
 # For each word: in how many queries it stood, and how often the first answer's own caption lacked it. `instead` is
 # the word that stood there more often than usual. A high share points to something the model does not see, or to a
-# word with many synonyms: read some of the examples before you conclude anything.
+# word with many synonyms: read some of the examples before you conclude anything. Captions are those of `SHARDS`, else
+# (for a benchmark of your own) the texts that were asked.
 
 # %%
-pictures = open_set(SHARDS)
+pictures = open_set(Path(SHARDS)) if SHARDS else None
+if not queries:
+    print("No texts were asked.")
 for code, asked in split_by(queries, "language").items():
     words = missed_words(asked, pictures, least=max(3, len(asked) // 50))
     if words:

@@ -31,12 +31,14 @@ from eval.explore_results import (
     most_confused,
     show_answer,
     show_labelled,
+    show_rows,
     split_by,
     text_queries,
     worst,
 )
 from eval.report_data import Comparison, Question
 from eval.report_reading import read_results
+from eval.report_verdict import losses
 from eval.tasks.base import sample_row
 from iconoclip.errors import EvaluationError
 from iconoclip.records import Caption, Rights
@@ -154,8 +156,29 @@ def test_what_got_worse_has_its_whole_interval_on_that_side(small_evaluation):
     )
     results = replace(results, comparisons=made)
     results.__dict__["questions"] = (Question("shields", "retrieval", rank), Question("colours", "zero_shot_en", share))
-    found = [(row["benchmark"], row["part"], row["difference"]) for row in got_worse(results, "one", "other")]
-    assert found == [("shields", "all", 3.0), ("colours", "all", -0.2)]
+    found = [(row["benchmark"], row["figure"], row["difference"]) for row in got_worse(results, "one", "other")]
+    assert found == [("shields", rank, 3.0), ("colours", share, -0.2), ("colours", "accuracy@5", -0.2)]
+    assert [row["part"] for row in got_worse(results, "other", "one")] == ["all"]
+
+
+def test_what_got_worse_is_what_the_report_lists(small_evaluation):
+    results = read_results([small_evaluation / "eval"])
+    for a, b in (results.models, results.models[::-1]):
+        turned = replace(results, models=(a, b))
+        listed = [(row.benchmark, row.task, row.slice, row.metric, stands) for row, stands in losses(turned, b)]
+        found = [tuple(row[n] for n in ("benchmark", "task", "part", "figure", "after Holm"))
+                 for row in got_worse(results, a, b)]  # fmt: skip
+        assert found == listed
+
+
+def test_examples_are_pictures_of_texts_and_of_classes(small_evaluation):
+    results = read_results([small_evaluation / "eval"])
+    classes = [sample_row(key=f"k{n}", y_true="lion", y_pred="ship", correct=False) for n in range(15)]
+    assert len(show_rows(results, classes).cards) == 12
+    question = next(q for q in results.questions if text_queries(results.samples("one", q) or []))
+    rows = text_queries(results.samples("one", question))
+    assert show_rows(results, rows) == show_answer(results, rows[0])
+    assert show_rows(results, []) == "nothing to show"
 
 
 def rows_of(ranks, *, language="en", works=None):
@@ -270,6 +293,9 @@ def test_words_are_missed_where_the_first_answers_caption_lacks_them(make_shards
     # Instead: "ship" in 2 of 2 misses and 3 of 3 answers, "and" and "rose" in 1 of 2 and 1 of 3, above the usual.
     assert found[0]["instead"] == "and"
     assert missed_words(rows, few, least=3) == []
+    asked = [row | {"positive_keys": [key]} for row, key in zip(rows, (lion, lion, ship, lion), strict=True)]
+    # Without captions: the ship's is the text that asked for it, the rose has none, the French lion has its own.
+    assert [(each["word"], each["missed"]) for each in missed_words(asked, least=1)] == [("lion", 1)]
 
 
 def test_folders_hold_as_many_of_each_class_as_wanted(small_evaluation, tmp_path):

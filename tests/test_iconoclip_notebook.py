@@ -37,6 +37,11 @@ def test_a_setting_is_the_environment_variable_or_what_the_demo_leaves(tmp_path,
     assert setting("SHARDS", "runs/demo/shards") == "mine"
     monkeypatch.setenv("NOTEBOOK_MODEL", "hf-hub:org/name")
     assert setting("MODEL", "runs/demo/train") == "hf-hub:org/name"
+    monkeypatch.delenv("NOTEBOOK_SHARDS")
+    assert setting("SHARDS", "runs/nowhere", is_needed=False) == ""
+    monkeypatch.setenv("NOTEBOOK_SHARDS", "nowhere")
+    with pytest.raises(IconoclipError, match="nowhere is not there"):
+        setting("SHARDS", "runs/demo/shards", is_needed=False)
 
 
 def test_a_notebook_works_from_the_folder_that_holds_runs(tmp_path, monkeypatch):

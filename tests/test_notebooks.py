@@ -59,9 +59,12 @@ def test_notebook_runs_and_shows_plots_tables_and_pictures(name, run_notebook, s
     )
 
 
-def test_own_benchmark_runs_and_leaves_files_that_the_commands_take(run_notebook, small_evaluation, tmp_path):
+def test_own_benchmark_runs_and_its_results_are_read_without_shards(
+    run_notebook, small_evaluation, tmp_path, monkeypatch
+):
     from eval.benchmark_validate import validate_benchmark
     from eval.report_reading import read_results
+    from eval.report_verdict import losses
 
     path, out = ROOT / "notebooks" / "own_benchmark.py", tmp_path / "out"
     check_outputs(run_notebook(path, SHARDS=small_evaluation / "shards", MODEL=small_evaluation / "model", OUT=out))
@@ -69,6 +72,13 @@ def test_own_benchmark_runs_and_leaves_files_that_the_commands_take(run_notebook
     results = read_results([out / "eval"])
     assert results.models == ("untrained", "yours")
     assert {q.task for q in results.questions} >= {f"zero_shot_{language}" for language in ("en", "fr", "de", "nl")}
+    monkeypatch.delenv("NOTEBOOK_SHARDS")
+    for name in ("error_analysis", "compare_models"):
+        notebook = run_notebook(ROOT / "notebooks" / f"{name}.py", RESULTS=out / "eval")
+        printed = "".join(shown(notebook, "stdout"))
+        has_pictures = any("data:image/jpeg" in part for part in shown(notebook, "text/html"))
+        assert has_pictures == (name == "error_analysis" or len(re.findall(r"\b0 answers were", printed)) < 2), name
+    assert f"{len(losses(results, 'yours'))} figures got worse" in printed
 
 
 def test_notebook_without_its_data_says_what_to_do(run_notebook):
