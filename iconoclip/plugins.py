@@ -58,7 +58,10 @@ def choose(package: str, base: type[T]) -> Callable[[Any], Any]:
         if not isinstance(value, dict):
             return value
         if "kind" not in value:
-            raise ValueError(f"`kind` is missing; choose from {', '.join(names(package))}")
+            raise ValueError(
+                f"`kind` is missing; choose from {', '.join(names(package))} (a key of its own takes the place of the "
+                "short form: give `kind` beside it)"
+            )
         return load(package, value["kind"], base).model_validate(value)  # type: ignore[attr-defined]
 
     validate.package, validate.base = package, base  # type: ignore[attr-defined]  # for the reference of keys

@@ -1,6 +1,7 @@
 """Checkpoints: whole or not at all, the right ones kept, restored bit for bit."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,10 +9,11 @@ import torch
 from torch import nn
 
 from iconoclip import models
-from iconoclip.errors import IconoclipError, ModelError
+from iconoclip.errors import ConfigError, IconoclipError, ModelError
 from train import checkpoint, optim
 from train.checkpoint import TrainerState
-from train.config import OptimConfig
+from train.config import OptimConfig, TrainConfig
+from train.loop import run_training
 
 
 def _state(step: int) -> TrainerState:
@@ -128,6 +130,18 @@ def test_a_checkpoint_of_another_model_is_refused(tiny_model_dir: Path, tmp_path
     other = nn.Linear(2, 2)
     with pytest.raises(ModelError, match="does not fit the model of this run"):
         checkpoint.restore(folder, other, torch.optim.AdamW(other.parameters()))
+
+
+def test_a_run_is_not_put_among_what_something_else_wrote(write_config: Callable[..., Path], tmp_path: Path) -> None:
+    before = (tmp_path / "shards/manifest.json").read_bytes()
+    with pytest.raises(ConfigError, match="shards: holds a shard set; give another `out`"):
+        run_training(TrainConfig.load(write_config("shards")))
+    assert (tmp_path / "shards/manifest.json").read_bytes() == before
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results/run.json").write_text('{"config": {"verb": "eval"}}')
+    with pytest.raises(ConfigError, match="results: holds what `iconoclip eval` wrote; give another `out`"):
+        run_training(TrainConfig.load(write_config("results")))
+    assert (tmp_path / "results/run.json").read_text() == '{"config": {"verb": "eval"}}'
 
 
 def test_no_pickle_is_written(tiny_model_dir: Path, tmp_path: Path) -> None:

@@ -44,6 +44,27 @@ def _at_step(monkeypatch: pytest.MonkeyPatch, wanted: int, do: Callable[[], obje
     monkeypatch.setattr(loop, "_step", step)
 
 
+def test_ctrl_c_saves_after_the_step_and_twice_ends_at_once(
+    write_config: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, job_file: Path
+) -> None:
+    config = TrainConfig.load(write_config(checkpoint={"every": 100}, workers=1))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        _at_step(monkeypatch, 3, lambda: os.kill(os.getpid(), signal.SIGINT))
+        run = run_training(config)
+        assert _step(run) == 3
+        assert not job_file.exists()  # a person's wish is no reason to requeue
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        _at_step(monkeypatch, 5, lambda: (os.kill(os.getpid(), signal.SIGINT), os.kill(os.getpid(), signal.SIGINT)))
+        with pytest.raises(KeyboardInterrupt):
+            run_training(config)
+        assert _step(run) == 3
+    finally:
+        signal.signal(signal.SIGINT, before)
+    monkeypatch.undo()
+    assert _step(run_training(config)) == 12
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_signal_saves_after_the_step_and_the_batch_script_is_told(
     number: signal.Signals, write_config: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, job_file: Path

@@ -105,7 +105,7 @@ def save(
     except (OSError, SafetensorError, IconoclipError) as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise IconoclipError(
-            f"{folder}: the checkpoint could not be written ({error}); the last good one is {latest(out)}"
+            f"{folder}: the checkpoint could not be written ({error}); the last good one is {latest(out) or 'none yet'}"
         ) from None
     _prune(out, keep)
     return folder
@@ -133,21 +133,31 @@ def read_state(folder: Path) -> TrainerState:
         raise ModelError(f"{path}: not the state of a training run ({error})") from None
 
 
+def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        folder = path.parents[1]
+        raise ModelError(
+            f"{path}: damaged ({error}); remove {folder}, and the same command goes on from the checkpoint before it"
+        ) from None
+
+
 def restore(folder: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> None:
     """Load weights and optimizer, bit for bit.
 
     Raises:
-        ModelError: the checkpoint belongs to another model.
+        ModelError: the checkpoint is damaged, or belongs to another model.
     """
+    weights, tensors = (_read_tensors(folder / _STATE / name) for name in (_WEIGHTS, _OPTIMIZER))
     try:
-        _load_weights(module, load_file(folder / _STATE / _WEIGHTS))
-        tensors = load_file(folder / _STATE / _OPTIMIZER)
+        _load_weights(module, weights)
         names = _optimizer_names(module, optimizer)
         state: dict[int, dict[str, torch.Tensor]] = {}
         for full_name, tensor in tensors.items():
             name, _, key = full_name.rpartition("/")
             state.setdefault(names.index(name), {})[key] = tensor
-    except (OSError, SafetensorError, RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError) as error:
         raise ModelError(f"{folder}: does not fit the model of this run ({error})") from None
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 

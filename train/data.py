@@ -7,6 +7,7 @@ the reading.
 import hashlib
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field, replace
@@ -231,11 +232,12 @@ def _next_part(iterator: Iterator[Batch]) -> Batch | None:
 
 
 def _end_with_parent(_: int) -> None:
-    """In a worker: end when the process that reads from it was killed.
+    """In a worker: end when the process that reads from it was killed; Ctrl-C is for that process to answer.
 
     torch watches the process that a worker was forked from, which here is the fork server, and that one lives as long
     as one of its workers: both would stay for ever.
     """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None
 

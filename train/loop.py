@@ -81,9 +81,8 @@ def _go_on(config: TrainConfig, processes: Processes) -> bool:
         run.energy, run.begun = energy, begun
         run.wall_limit = processes.on_main(lambda: wall_limit(config.log))
         if run.is_over and not wise_ft.is_due(config, run.state):
-            log.info(
-                "%s: finished already%s; nothing to do", config.out, f" ({run.state.halted})" * bool(run.state.halted)
-            )
+            why = f" ({run.state.halted}; resume.allow=[retention] goes on)" if run.state.halted else ""
+            log.info("%s: finished already%s; nothing to do", config.out, why)
             return False
         held_out = processes.on_main(lambda: validation.open_held_out(config))
         if config.wise_ft is not None and held_out is not None:
@@ -213,7 +212,8 @@ def _count_problems(run: Run, problems: list[str], num_corrupt: int, journal: Jo
     if total > allowed:
         raise ShardError(
             f"{total} of {run.state.samples_seen + run.config.batch_size:,} samples could not be read, "
-            f"max_corrupt is {run.config.max_corrupt:.1%}; the last: {problems[-1] if problems else 'elsewhere'}"
+            f"max_corrupt is {run.config.max_corrupt:.1%}; the last: {problems[-1] if problems else 'elsewhere'}; "
+            "copy the shards again, or make them again with `iconoclip prep`"
         )
 
 

@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 from iconoclip import models, provenance
 from iconoclip.errors import ConfigError
 from iconoclip.files import sha256_json
+from iconoclip.shards import MANIFEST_NAME
 
 from . import checkpoint
 from .checkpoint import TrainerState
@@ -28,6 +30,7 @@ def resume_state(config: TrainConfig, fresh: TrainerState) -> TrainerState:
     Raises:
         ConfigError: the folder holds another run; lists every difference.
     """
+    _refuse_other_folders(config.out)
     checkpoint.remove_partial(config.out)
     folder = checkpoint.latest(config.out)
     if folder is None:
@@ -55,6 +58,17 @@ def resume_state(config: TrainConfig, fresh: TrainerState) -> TrainerState:
         num_processes=fresh.num_processes,
         halted=halted,
     )
+
+
+def _refuse_other_folders(out: Path) -> None:
+    """Say so where a run would be put into a shard set, or among the results of something else."""
+    try:
+        verb = json.loads((out / "run.json").read_text(encoding="utf-8"))["config"]["verb"]
+    except (OSError, ValueError, KeyError, TypeError):
+        verb = "train"
+    if (out / MANIFEST_NAME).exists() or verb != "train":
+        held = "a shard set" if (out / MANIFEST_NAME).exists() else f"what `iconoclip {verb}` wrote"
+        raise ConfigError(f"{out}: holds {held}; give another `out`")
 
 
 def _with_defaults(config: dict[str, Any]) -> dict[str, Any]:

@@ -197,7 +197,8 @@ def describe_end(run: Run) -> str:
     """How the session ended, and what the same command would do."""
     state = run.state
     if state.halted:
-        return f"ended after step {state.step:,} of {run.total_steps:,}: {state.halted}; `best` has what the base knew"
+        where = f"ended after step {state.step:,} of {run.total_steps:,}: {state.halted}"
+        return f"{where}; `best` is the last state within bounds, or the base"
     if run.is_over:
         return f"finished {state.step:,} steps in {duration(state.seconds)}"
     return f"stopped after step {state.step:,} of {run.total_steps:,}; the same command goes on from there"

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from iconoclip import models
@@ -69,8 +70,13 @@ def average_with_base(
             return None
         return measure(model, held_out)[wanted.heritage], measure(model, general)["score"]
 
-    journal.say(f"WiSE-FT: averaging {folder.name} with the base, {len(_with_ends(wanted.alphas))} alphas")
-    points = sweep(base, before, tuned, wanted.alphas, look)
+    is_base = all(torch.equal(before[name], tensor) for name, tensor in tuned.items())
+    alphas = [] if is_base else wanted.alphas
+    if is_base:
+        journal.say(f"WiSE-FT: {folder.name} is the base itself, nothing that was learnt is in it")
+    else:
+        journal.say(f"WiSE-FT: averaging {folder.name} with the base, {len(_with_ends(alphas))} alphas")
+    points = sweep(base, before, tuned, alphas, look)
     if points is None:
         return None
     chosen = choose(points, wanted.max_loss)
