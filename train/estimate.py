@@ -124,7 +124,8 @@ def describe(config: TrainConfig, size: Size, found: Measured) -> str:
     whole_s = training_s + validating_s + size.saves * found.saving_s + found.start_s
     hours, kwh = size.folds * whole_s / _SECONDS_PER_HOUR, size.folds * whole_s * found.step_kwh / step_s
     nodes, devices = session["num_nodes"], session["num_processes"]
-    room_gb = size.kept_checkpoints * found.checkpoint_bytes / 1e9
+    kept, redone = min(size.kept_checkpoints, size.saves), min(config.checkpoint.every, size.steps)
+    room_gb = kept * found.checkpoint_bytes / 1e9
     rows = {
         "a step": f"{step_s:.3g} s, median of {len(found.step_s)} "
         f"({min(found.step_s):.3g} to {max(found.step_s):.3g}): "
@@ -134,7 +135,7 @@ def describe(config: TrainConfig, size: Size, found: Measured) -> str:
         f"{found.start_s:.3g} s to start; together {duration(whole_s)}",
         "node-hours": f"{hours * nodes:.3g}, device-hours {hours * devices:.3g}",
         "energy": f"{kwh:.3g} kWh, {session['energy_method']} ({session['energy_detail']})",
-        "checkpoint": f"{found.checkpoint_bytes:,} bytes; at most {size.kept_checkpoints} at once: {room_gb:.3g} GB",
+        "checkpoint": f"{found.checkpoint_bytes:,} bytes; at most {kept} at once: {room_gb:.3g} GB",
     }
     if size.folds > 1:
         rows["folds"] = f"{size.folds} runs; node-hours and energy are those of all, bytes those of each"
@@ -145,7 +146,7 @@ def describe(config: TrainConfig, size: Size, found: Measured) -> str:
         *(f"  {name:<12}{text}" for name, text in rows.items()),
         "assumed: as many machines of this kind, with nobody else on them; data read as fast as in these steps (a cold",
         "file system is slower); validations, checkpoints and starting at the power of the steps",
-        f"left out: up to {config.checkpoint.every:,} steps done again after a kill, the queue{_left_out(config)}",
+        f"left out: up to {redone:,} steps done again after a kill, the queue{_left_out(config)}",
     ]
     return "\n".join(lines) + "\n"
 

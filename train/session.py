@@ -187,7 +187,7 @@ def describe_start(run: Run) -> str:
     config, state = run.config, run.state
     trained = sum(p.numel() for p in run.model.module.parameters() if p.requires_grad)
     return (
-        f"{config.out}: {run.model.name}, {trained / 1e6:.1f} M weights trained on {run.pool.num_samples:,} samples, "
+        f"{config.out}: {run.model.name}, {trained:,} weights trained on {run.pool.num_samples:,} samples, "
         f"{run.total_steps - state.step:,} steps of {config.batch_size} pairs, "
         f"{run.processes.world} process{'es' if run.processes.world > 1 else ''} on {run.processes.device.type}"
     )
