@@ -63,6 +63,8 @@ class EvalConfig(Config):
     The first model is the reference that the others are compared with. ``shards`` is a shard set of ours with the
     benchmarks' pictures; its train ledger tells what was trained on. Benchmarks that bring their own files need none.
     ``test`` is the paired test: ``permutation`` and ``mcnemar`` where they are defined, else the bootstrap.
+    ``min_words_seen`` is the share of the words of prompts that training captions must hold for a score of a model that
+    has learnt its words from these shards alone; 0 scores in any case.
     ``slices`` are the fields by which figures are sliced. ``thumbs`` bounds the pictures for the report.
     ``contested_terms`` are lists of words to flag, beside our own (columns as in ``eval/contested_terms.csv``).
     ``cache`` is the folder of the embeddings (``OUT/cache``); ``from_cache`` reads nothing else of a benchmark, so that
@@ -78,6 +80,7 @@ class EvalConfig(Config):
     )
     seed: int = Field(default=0, ge=0)
     resamples: int = Field(default=10_000, ge=200)
+    min_words_seen: float = Field(default=0.8, ge=0, le=1)
     test: Literal["bootstrap", "permutation", "mcnemar"] = "bootstrap"
     slices: list[SliceField] = list(get_args(SliceField))
     batch_size: int = Field(default=64, ge=1)

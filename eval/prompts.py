@@ -15,7 +15,6 @@ from iconoclip.near_duplicates import UnionFind
 
 from .data import words_of
 
-MIN_COVERAGE = 0.80
 _SHOWN_WORDS = 24
 _AT_ONCE = 1024
 # A medium and a colon: Iconclass texts are no sentences, and this is grammatical before any of them in each language.
@@ -51,14 +50,13 @@ class Coverage:
     share: float
     missing: tuple[str, ...]
 
-    @property
-    def why_not(self) -> str:
-        """Why prompts like these get no score; ``""`` where enough words are known."""
-        if self.share >= MIN_COVERAGE:
+    def why_not(self, needed: float) -> str:
+        """Why prompts like these get no score; ``""`` where at least a share ``needed`` of their words is known."""
+        if self.share >= needed:
             return ""
         return (
             f"{self.share:.0%} of the prompts' words occur in the training captions, a score needs "
-            f"{MIN_COVERAGE:.0%}; never seen: {shorten_list(self.missing)}"
+            f"{needed:.0%}; never seen: {shorten_list(self.missing)}"
         )
 
 

@@ -167,7 +167,7 @@ def _run_benchmark(
         asked = task.zero_shot_prompts if data.has_shards else {}
         covered = {lang: cover_prompts(texts, data.train_words) for lang, texts in asked.items()}
         coverages |= {task.name: covered} if covered else {}
-        why_not = refused | _unknown_words(covered, contestants, refused)
+        why_not = refused | _unknown_words(covered, contestants, refused, config.min_words_seen)
         scores: dict[str, Scores] = {}
         for contestant in contestants:
             began = time.monotonic()
@@ -209,10 +209,10 @@ def _count_cut(contestant: Contestant, fold: int | None, tasks: Sequence[Task]) 
 
 
 def _unknown_words(
-    covered: dict[str, Coverage], contestants: Sequence[Contestant], refused: dict[str, str]
+    covered: dict[str, Coverage], contestants: Sequence[Contestant], refused: dict[str, str], needed: float
 ) -> dict[str, str]:
     """Why models that learnt their words from these shards alone get no zero-shot score."""
-    why = "; ".join(coverage.why_not for coverage in covered.values() if coverage.why_not)
+    why = "; ".join(why_not for coverage in covered.values() if (why_not := coverage.why_not(needed)))
     return {c.label: why for c in contestants if why and c.history != "pretrained" and c.label not in refused}
 
 

@@ -127,7 +127,9 @@ def _coverage(results: Results) -> list[str]:
             for language, found in task["prompts"].items():
                 share = found["words_seen_in_training"]
                 lines.append(f"  {name} · {task['name']}: {share:.0%} of the words of its prompts ({language})")
-    return ["", "Prompt words met in training captions (no score below 80 %):", *lines] if lines else []
+    return (
+        ["", "Prompt words met in training captions (a score needs `min_words_seen` of them):", *lines] if lines else []
+    )
 
 
 def _shorten(reason: str) -> str:

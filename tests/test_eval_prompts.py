@@ -26,8 +26,9 @@ def test_words_are_counted_once_and_figures_not_at_all():
 
 
 def test_below_eighty_per_cent_there_is_a_reason_and_no_score():
-    assert cover_prompts(["a b c d e"], frozenset("abcd")).why_not == ""
-    why = cover_prompts(["a b c d"], frozenset("abc")).why_not
+    assert cover_prompts(["a b c d e"], frozenset("abcd")).why_not(0.8) == ""
+    why = cover_prompts(["a b c d"], frozenset("abc")).why_not(0.8)
+    assert cover_prompts(["a b c d"], frozenset()).why_not(0) == ""
     assert why.startswith("75%")
     assert "never seen: d" in why
 
@@ -111,5 +112,5 @@ def test_clip_counts_start_and_end(tiny_model_dir: Path):
 
 def test_a_long_list_of_words_never_seen_is_cut_and_counted():
     words = [f"word{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(60)]
-    why = cover_prompts([" ".join(words)], frozenset()).why_not
+    why = cover_prompts([" ".join(words)], frozenset()).why_not(0.8)
     assert why.endswith("wordax and 36 more")
