@@ -34,7 +34,12 @@ class Config(BaseModel):
         Raises:
             ConfigError: naming the file and every offending field at once.
         """
-        return cls.validate_data(read_data(path, overrides), where=str(path))
+        try:
+            return cls.validate_data(read_data(path, overrides), where=str(path))
+        except ConfigError as error:
+            if not is_abstract(path):
+                raise
+            raise ConfigError(f"{path}: a base for others (`abstract: true`), start one of those\n{error}") from None
 
     @classmethod
     def validate_data(cls, data: dict[str, Any], *, where: str) -> Self:

@@ -177,7 +177,7 @@ def _download(identifier: str) -> Path:
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         first = (str(error).splitlines() or ["no answer"])[0]
         raise ModelError(
-            f"hf-hub:{identifier}: {first}; is the name right, and is there a network or a filled cache?"
+            f"hf-hub:{identifier}: {first}; is the name right, and is there a network or a filled cache?{_offline()}"
         ) from None
 
 
@@ -291,7 +291,16 @@ def _pretrained(architecture: str, tag: str, name: str) -> nn.Module:
         return open_clip.create_model(architecture, pretrained=tag, weights_only=True)
     except (RuntimeError, OSError) as error:
         first = (str(error).splitlines() or [""])[0]
-        raise ModelError(f"{name}: {first}; is there a network? `--stage` fetches weights beforehand") from None
+        hint = (
+            f"is there a network?{_offline()} `iconoclip train CONFIG --stage DIR` fetches weights where there is one"
+        )
+        raise ModelError(f"{name}: {first}; {hint}") from None
+
+
+def _offline() -> str:
+    from huggingface_hub import constants
+
+    return " HF_HUB_OFFLINE is set, so nothing is fetched." if constants.HF_HUB_OFFLINE else ""
 
 
 def _tokenizer(folder: Path, config: dict[str, Any]) -> Callable[[list[str]], torch.Tensor]:

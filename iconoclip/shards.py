@@ -29,6 +29,7 @@ MAX_BYTES = 512 * 1024 * 1024
 MANIFEST_NAME = "manifest.json"
 IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "webp")
 
+_PATTERN = frozenset("*?[")
 _BLOCK = 512
 _SAMPLE_OVERHEAD = 3 * 2 * _BLOCK  # headers and padding of jpg, txt and json, at most
 
@@ -301,6 +302,8 @@ def open_shards(source: str | Path, split: str | None = None) -> ShardSet:
         paths = [root]
     else:
         paths = sorted(Path(root.anchor or ".").glob(str(root.relative_to(root.anchor))))
+    if not paths and not root.exists() and not _PATTERN.intersection(str(root)):
+        raise ShardError(f"{source}: not there; has `iconoclip prep` finished, and is it the folder that was meant?")
     if not paths:
         raise ShardError(f"{source}: no .tar there; give a folder of shards, a tar or a pattern")
     return _from_tars(paths)

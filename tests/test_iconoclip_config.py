@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field
 from iconoclip import config as configuration
 from iconoclip.config import Config, parse_value, read_data
 from iconoclip.errors import ConfigError
+from train.config import TrainConfig
 
 
 class Optim(Config):
@@ -237,3 +238,9 @@ def test_a_file_of_another_command_is_said_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"a file for `iconoclip prep`, not for `iconoclip train`") as caught:
         TrainFile.load(path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_base_that_is_started_itself_says_that_it_is_one(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text("verb: train\nabstract: true\n")
+    with pytest.raises(ConfigError, match=r"base\.yaml: a base for others \(`abstract: true`\), start one of those"):
+        TrainConfig.load(tmp_path / "base.yaml")

@@ -222,7 +222,7 @@ def test_two_runs_do_not_share_a_folder(write_config: Callable[..., Path]) -> No
         ({"expect_processes": 2}, "got 1 of 2"),
         ({"devices": "cuda"}, "this machine has none"),
         ({"model": "nothing"}, "no run or model folder is there"),
-        ({"data": "nowhere"}, "no .tar there"),
+        ({"data": "nowhere"}, "not there; has `iconoclip prep` finished"),
         ({"fold": "all", "data": "nowhere"}, "has `iconoclip prep` finished"),
     ],
 )
