@@ -59,13 +59,21 @@ def _question(words: Words, results: Results, question: Question) -> list[str]:
         if slice_ != "all" and all(score is None or score.value is None for score in scores):
             continue  # the reason stands beside "all"
         lines += _line(words, results, question, question.primary, slice_)
-    for metric in results.metrics(question):
+    others = [metric for metric in results.metrics(question) if metric != question.primary]
+    if not _has_score(results, question, question.primary):
+        scored = [m for m in others if not is_difference(m) and _has_score(results, question, m)]
+        lines += [line for metric in scored[:1] for line in _line(words, results, question, metric, "all")]
+    for metric in others:
         lines += _line(words, results, question, metric, "all") if is_difference(metric) else []
     return lines + ([f"  too few to be scored: {', '.join(small)}"] if small else [])
 
 
 def _scores(results: Results, question: Question, metric: str, slice_: str) -> list[Score | None]:
     return [results.find(model, question, metric, slice_) for model in results.models]
+
+
+def _has_score(results: Results, question: Question, metric: str) -> bool:
+    return any(score is not None and score.value is not None for score in _scores(results, question, metric, "all"))
 
 
 def _slice_name(words: Words, slice_: str) -> str:
@@ -79,6 +87,8 @@ def _line(words: Words, results: Results, question: Question, metric: str, slice
     if there is None:
         return []
     name = metric.rpartition("rank_")[2].replace("_", " ") if is_difference(metric) else _slice_name(words, slice_)
+    if metric != question.primary and not is_difference(metric):
+        name = f"but {words.metric(metric)}"
     chance = next((score.chance for score in scores if score is not None and score.chance is not None), None)
     free = results.best_free(question, metric, slice_)
     shown_free = f"{words.free(free[0])} {words.value(metric, free[1])}" if free and free[0] != "chance" else ""

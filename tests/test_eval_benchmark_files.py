@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -444,3 +445,17 @@ def test_the_same_file_with_two_labels_is_a_mistake(tmp_path: Path, make_jpeg: C
     said = validate_benchmark(path).to_text()
     assert "mistake: 1 pairs of the same file have different labels: lion/0.jpg = ship/0.jpg (lion; ship)" in said
     assert "warning: no works are named, so every picture counts as one" in said
+
+
+def test_where_a_mean_over_classes_has_no_score_another_figure_is_shown(
+    tmp_path: Path, make_jpeg: Callable[..., bytes], evaluate: Callable[..., Any]
+) -> None:
+    path = _folders(tmp_path / "set", make_jpeg)
+    for number in range(40, 60):
+        (tmp_path / "set" / "lion" / f"{number}.jpg").write_bytes(make_jpeg(number))
+    for picture in sorted((tmp_path / "set" / "ship").iterdir())[5:]:
+        picture.unlink()
+    text, _, _ = evaluate({"kind": "file", "path": str(path), "probes": False})
+    lines = [line.split() for line in text.splitlines()]
+    assert ["no", "score:", "fewer", "than", "10", "works", "in", "ship"] in lines
+    assert next(line for line in lines if line[:1] == ["but"])[:3] == ["but", "accuracy@1", "45/45"]
