@@ -108,7 +108,7 @@ def test_the_sheet_is_the_same_every_time(make_shards, tmp_path):
 
 
 def test_nothing_there_is_an_error(tmp_path):
-    with pytest.raises(ShardError, match=r"no \.tar there"):
+    with pytest.raises(ShardError, match="missing: not there; has `iconoclip prep` finished"):
         inspect_shards(tmp_path / "missing")
 
 

@@ -104,8 +104,9 @@ def test_models_that_learnt_their_words_here_are_not_asked_words_they_never_met(
 
     models = [contestant("a", "random"), contestant("b", "trained_from_random"), contestant("c", "pretrained")]
     few = {"en": cover_prompts(["a vintage poster"], frozenset({"a"}))}
-    assert set(_unknown_words(few, models, {})) == {"a", "b"}
-    assert _unknown_words({"en": cover_prompts(["a lion"], frozenset({"a", "lion"}))}, models, {}) == {}
+    assert set(_unknown_words(few, models, {}, 0.8)) == {"a", "b"}
+    assert _unknown_words(few, models, {}, 0.3) == {}
+    assert _unknown_words({"en": cover_prompts(["a lion"], frozenset({"a", "lion"}))}, models, {}, 0.8) == {}
 
 
 def test_pages_with_a_picture_are_tested_by_fold_and_the_others_are_dealt(make_shards, tmp_path: Path):
