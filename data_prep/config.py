@@ -4,7 +4,6 @@
 (``data_prep/sources``), each extra filter a filter plugin (``data_prep/filters``).
 """
 
-import os
 import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -14,6 +13,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, mo
 from iconoclip import plugins
 from iconoclip.config import Config
 from iconoclip.files import sha256_json
+from iconoclip.workers import num_cores
 
 from .fetch.policy import FetchConfig
 from .filters.base import Filter
@@ -71,7 +71,7 @@ class PrepConfig(Config):
     store: Path | None = None
     root: Path = Path()
     fetch: FetchConfig = FetchConfig()
-    workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
+    workers: int = Field(default_factory=num_cores, ge=1)
     seed: int = 0
     image: ImageConfig = ImageConfig()
     rights: RightsFilter = RightsFilter()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image, ImageMath, ImageOps
 
-from iconoclip.errors import EvaluationError
+from iconoclip.errors import EvaluationError, pillow_reason
 from iconoclip.records import Record
 from iconoclip.shards import MANIFEST_NAME, ShardSet, open_shards, splits
 
@@ -46,7 +46,7 @@ class Pictures:
         try:
             return upright_rgb(self.read_bytes(position))
         except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-            reason = str(error).split(" <_io", 1)[0].split(" '<_io", 1)[0] or type(error).__name__
+            reason = pillow_reason(error)
             raise BrokenPictureError(reason.replace("cannot identify image file", "not a picture")) from None
 
 

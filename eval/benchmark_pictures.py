@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from iconoclip.errors import pillow_reason
 from iconoclip.workers import Workers, num_cores
 
 from .apply_pictures import upright_rgb
@@ -22,8 +23,8 @@ EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
 _ORIENTATION = 0x0112
 # Of fewer pictures this process looks through all by itself.
 _CHUNK = 256
-# In each process: where its pictures lie, and whether they are to be described.
-_taken: list[tuple[Store, bool]] = []
+# In each process: where its pictures lie, and whether they are to be hashed and described.
+_taken: list[tuple[Store, bool, bool]] = []
 # What Pillow raises on damaged files; a bomb is one that is too large to be looked at.
 _BROKEN = (OSError, ValueError, SyntaxError, EOFError, TypeError, KeyError, IndexError, Image.DecompressionBombError)
 
@@ -57,7 +58,7 @@ class Look:
     """What a look at a picture says.
 
     ``broken`` says why it cannot be decoded to its end, ``""`` where it can; ``sha256`` is the hash of what
-    :func:`plain_picture` gives, ``colours`` the descriptor of the free baselines where it was asked for.
+    :func:`plain_picture` gives, ``colours`` the descriptor of the free baselines; each where it was asked for.
     """
 
     broken: str = ""
@@ -65,22 +66,26 @@ class Look:
     colours: np.ndarray | None = None
 
 
-def look_at(data: bytes, *, describe: bool = False) -> Look:
+def look_at(data: bytes, *, hash_it: bool = True, describe: bool = False) -> Look:
     """Decode a picture small and to its end, once for all that is to be known of it."""
     try:
         with Image.open(io.BytesIO(data)) as image:
             is_plain = _is_plain(image)
             image.draft("RGB", (WORK_SIDE, WORK_SIDE))  # a JPEG is still read to its end, at an eighth of the work
             image.load()
+            if not hash_it:
+                return Look()
             if is_plain:
                 return Look("", hashlib.sha256(data).hexdigest(), describe_small(image) if describe else None)
         plain, _ = plain_picture(data)
         return Look("", hashlib.sha256(plain).hexdigest(), describe_picture(plain) if describe else None)
     except _BROKEN as error:
-        return Look(str(error).split(" <_io", 1)[0].split(" '<_io", 1)[0] or type(error).__name__)
+        return Look(pillow_reason(error))
 
 
-def look_through(store: Store, places: Sequence[int], *, describe: bool = False) -> dict[int, Look]:
+def look_through(
+    store: Store, places: Sequence[int], *, hash_them: bool = True, describe: bool = False
+) -> dict[int, Look]:
     """Look at many pictures, by their places; a missing one counts as broken. More than a few are shared by all cores.
 
     Raises:
@@ -88,25 +93,25 @@ def look_through(store: Store, places: Sequence[int], *, describe: bool = False)
     """
     chunks = [places[start : start + _CHUNK] for start in range(0, len(places), _CHUNK)]
     count = min(num_cores(), len(chunks))
-    with Workers(count, prepare=_take_store, given=(store, describe)) as workers:
+    with Workers(count, prepare=_take_store, given=(store, hash_them, describe)) as workers:
         return {place: look for _, looks in workers.run(_look_at_some, chunks) for place, look in looks}
 
 
 def find_broken(store: Store, places: Sequence[int]) -> dict[int, str]:
     """Places whose picture is missing or cannot be decoded, with the reason."""
-    looks = look_through(store, places)
+    looks = look_through(store, places, hash_them=False)
     return {place: looks[place].broken for place in places if looks[place].broken}
 
 
-def _take_store(store: Store, describe: bool) -> None:
-    _taken[:] = [(store, describe)]
+def _take_store(store: Store, hash_them: bool, describe: bool) -> None:
+    _taken[:] = [(store, hash_them, describe)]
 
 
 def _look_at_some(places: Sequence[int]) -> list[tuple[int, Look]]:
-    (store, describe), found = _taken[0], []
+    (store, hash_them, describe), found = _taken[0], []
     for place in places:
         try:
-            look = look_at(store.image_bytes(place), describe=describe)
+            look = look_at(store.image_bytes(place), hash_it=hash_them, describe=describe)
         except FileNotFoundError:
             look = Look("not there")
         except OSError as error:

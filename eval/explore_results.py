@@ -113,7 +113,7 @@ def got_worse(results: Results, a: str, b: str) -> list[Row]:
     """What the report lists as worse: figures of questions and of parts of them whose whole interval says so.
 
     Rows ``benchmark, task, part, figure, difference, low, high, n, after Holm``, main figures first. Some will be there
-    by chance; ``after Holm`` says which stand when all headline questions are counted together.
+    by chance; ``after Holm`` says which stand when all that was asked beside them is counted.
     """
     return [
         {

@@ -139,7 +139,9 @@ def _packages() -> Iterator[Finding]:
 
 
 def _machine() -> Iterator[Finding]:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    from .workers import num_cores
+
+    cores = num_cores()
     memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GB
     limit = _read("/sys/fs/cgroup/memory.max").strip()
     if limit.isdigit():

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 
-from .errors import ModelError, ShardError
+from .errors import ModelError, ShardError, pillow_reason
 from .models import Model
 from .workers import num_cores
 
@@ -151,7 +151,7 @@ def decode_image(data: bytes, *, name: str) -> Image.Image:
         image.load()
         return image if image.mode == "RGB" else image.convert("RGB")  # which would copy it
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise ShardError(f"{name}: cannot be decoded ({error})") from None
+        raise ShardError(f"{name}: cannot be decoded ({pillow_reason(error)})") from None
 
 
 @dataclass(frozen=True)

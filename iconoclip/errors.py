@@ -27,3 +27,8 @@ class EvaluationError(IconoclipError):
 
 class InUseError(IconoclipError):
     """A folder that another run is writing in."""
+
+
+def pillow_reason(error: Exception) -> str:
+    """What Pillow says of a picture that it cannot decode, without the address of an object in memory."""
+    return str(error).split(" <_io", 1)[0].split(" '<_io", 1)[0] or type(error).__name__

@@ -7,6 +7,7 @@ from collections.abc import Mapping, MutableMapping
 import torch
 
 from iconoclip.errors import IconoclipError
+from iconoclip.workers import num_cores
 
 _FIRST_PORT, _NUM_PORTS = 10_000, 50_000
 
@@ -50,7 +51,7 @@ def share_threads(device: torch.device) -> None:
     """Share the cores among the processes of this machine, unless OMP_NUM_THREADS says how many."""
     if device.type != "cpu" or os.environ.get("OMP_NUM_THREADS"):
         return
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    cores = num_cores()
     threads = max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", os.environ.get("WORLD_SIZE", "1"))))
     torch.set_num_threads(threads)
     if "WORLD_SIZE" in os.environ:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 
-from iconoclip.errors import ShardError
+from iconoclip.errors import ShardError, pillow_reason
 
 from .config import AugmentConfig
 
@@ -73,7 +73,7 @@ class PictureReader:
             with Image.open(io.BytesIO(data)) as image:
                 return image.size
         except _BROKEN as error:
-            raise ShardError(f"{name}: cannot be decoded ({_reason(error)})") from None
+            raise ShardError(f"{name}: cannot be decoded ({pillow_reason(error)})") from None
 
     def draw(self, size: tuple[int, int], rng: np.random.Generator) -> Crop:
         """A crop of the whole picture, as torchvision's RandomResizedCrop draws them."""
@@ -111,7 +111,7 @@ class PictureReader:
             with Image.open(io.BytesIO(data)) as image:
                 return np.array(image.convert("RGB"))
         except _BROKEN as error:
-            raise ShardError(f"{name}: cannot be decoded ({_reason(error)})") from None
+            raise ShardError(f"{name}: cannot be decoded ({pillow_reason(error)})") from None
 
     def crop(self, pixels: np.ndarray, size: tuple[int, int], crop: Crop) -> np.ndarray:
         """The crop at the model's size: uint8 [3, size_px, size_px].
@@ -154,8 +154,3 @@ def _resize(pixels: torch.Tensor, size: tuple[int, int], interpolation: str) -> 
         return pixels
     mode = "bilinear" if interpolation == "bilinear" else "bicubic"
     return torch.nn.functional.interpolate(pixels, size=size, mode=mode, antialias=True)
-
-
-def _reason(error: Exception) -> str:
-    """Pillow's reason without the address of an object in memory."""
-    return str(error).split(" <_io", 1)[0].split(" '<_io", 1)[0] or type(error).__name__
