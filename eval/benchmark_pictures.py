@@ -6,7 +6,8 @@ these is written anew, without loss; a plain JPEG, PNG or WebP stays as it is, b
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,11 +60,13 @@ class Look:
 
     ``broken`` says why it cannot be decoded to its end, ``""`` where it can; ``sha256`` is the hash of what
     :func:`plain_picture` gives, ``colours`` the descriptor of the free baselines; each where it was asked for.
+    ``is_plain`` says that the picture is what that function gives.
     """
 
     broken: str = ""
     sha256: str = ""
     colours: np.ndarray | None = None
+    is_plain: bool = True
 
 
 def look_at(data: bytes, *, hash_it: bool = True, describe: bool = False) -> Look:
@@ -78,23 +81,36 @@ def look_at(data: bytes, *, hash_it: bool = True, describe: bool = False) -> Loo
             if is_plain:
                 return Look("", hashlib.sha256(data).hexdigest(), describe_small(image) if describe else None)
         plain, _ = plain_picture(data)
-        return Look("", hashlib.sha256(plain).hexdigest(), describe_picture(plain) if describe else None)
+        colours = describe_picture(plain) if describe else None
+        return Look("", hashlib.sha256(plain).hexdigest(), colours, is_plain=False)
     except _BROKEN as error:
         return Look(pillow_reason(error))
 
 
 def look_through(
-    store: Store, places: Sequence[int], *, hash_them: bool = True, describe: bool = False
+    store: Store,
+    places: Sequence[int],
+    *,
+    hash_them: bool = True,
+    describe: bool = False,
+    meanwhile: Callable[[], None] | None = None,
 ) -> dict[int, Look]:
     """Look at many pictures, by their places; a missing one counts as broken. More than a few are shared by all cores.
+
+    While other processes look, this one does what is wanted ``meanwhile``; there may be no others.
 
     Raises:
         IconoclipError: a process was killed.
     """
     chunks = [places[start : start + _CHUNK] for start in range(0, len(places), _CHUNK)]
     count = min(num_cores(), len(chunks))
-    with Workers(count, prepare=_take_store, given=(store, hash_them, describe)) as workers:
-        return {place: look for _, looks in workers.run(_look_at_some, chunks) for place, look in looks}
+    given = (store, hash_them, describe)
+    with Workers(count, prepare=_take_store, given=given) as workers, ThreadPoolExecutor(1) as beside:
+        done = beside.submit(meanwhile) if meanwhile and count > 1 else None
+        found = {place: look for _, looks in workers.run(_look_at_some, chunks) for place, look in looks}
+        if done is not None:
+            done.result()
+        return found
 
 
 def find_broken(store: Store, places: Sequence[int]) -> dict[int, str]:
@@ -118,18 +134,3 @@ def _look_at_some(places: Sequence[int]) -> list[tuple[int, Look]]:
             look = Look(error.strerror or str(error))
         found.append((place, look))
     return found
-
-
-class PlainStore:
-    """A store whose pictures are all plain."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    def image_bytes(self, position: int) -> bytes:
-        """Encoded picture that every program reads alike."""
-        return plain_picture(self._store.image_bytes(position))[0]
-
-    def text(self, position: int) -> str:
-        """Default caption."""
-        return self._store.text(position)

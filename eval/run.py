@@ -10,14 +10,12 @@ import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from iconoclip.errors import EvaluationError, InUseError
 from iconoclip.files import sha256_json, write_text
-from iconoclip.models import import_libraries
 from iconoclip.provenance import describe_run, lock_folder, software, utc_now, write_run
 
 from .benchmarks.base import Benchmark, Prepared
@@ -55,10 +53,7 @@ def run_evaluation(config: EvalConfig, share: Share | None = None) -> str:
     share = share or read_share()
     data, kept = EvalData(config.shards), KeptBenchmarks(config)
     contestants = [open_contestant(model, seed=config.seed) for model in config.models]
-    with ThreadPoolExecutor(1) as beside:
-        libraries = beside.submit(import_libraries)  # while the pictures are looked through
-        prepared = _prepare(config, data, kept)
-        libraries.result()
+    prepared = _prepare(config, data, kept)
     embedders = Embedders(config, contestants, prepared, share)
     if share.count > 1:
         embedders.encode(share)

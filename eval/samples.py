@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from iconoclip.embed import decode_image
 from iconoclip.files import atomic_path
 
 from .data import Pictures
@@ -59,6 +58,8 @@ def write_thumbs(path: Path, benchmarks: Iterable[Pictures], *, limit: int) -> t
 
 
 def _shrink(data: bytes, key: str) -> bytes:
+    from iconoclip.embed import decode_image
+
     image = decode_image(data, name=key)
     image.thumbnail((THUMB_SIDE, THUMB_SIDE), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()

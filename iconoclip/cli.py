@@ -14,6 +14,7 @@ import typer
 
 from . import __version__, log
 from .errors import ConfigError, IconoclipError
+from .process import End, large_imports
 
 if TYPE_CHECKING:
     from .config import Config
@@ -38,16 +39,20 @@ Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY.SUB=VALUE].
 
 def main() -> None:
     """Run the command line; errors of ours become one line on stderr and exit code 2."""
+    end = End()
     try:
         _refuse_foreign_names()
         log.setup()
         app()
     except IconoclipError as error:
         print(f"error: {error}", file=sys.stderr)
+        end.with_code(2)
         sys.exit(2)
     except SystemExit as stop:
         if stop.code == _INTERRUPTED:  # typer turns Ctrl-C into this exit without a word
             print("stopped; run the same command again to go on", file=sys.stderr)
+        if isinstance(stop.code, int | None):
+            end.with_code(stop.code or 0)
         raise
 
 
@@ -65,12 +70,13 @@ def demo(
     seed: Annotated[int, typer.Option(help="Seed of the weights and of the order of the data.")] = 0,
 ) -> None:
     """Run the whole road on a collection the project draws itself: prep, train, eval, report."""
-    from data_prep.config import PrepConfig
-    from data_prep.pipeline import run_prep
-    from eval.config import EvalConfig
-    from eval.run import run_evaluation
-    from train.config import TrainConfig
-    from train.loop import run_training
+    with large_imports():
+        from data_prep.config import PrepConfig
+        from data_prep.pipeline import run_prep
+        from eval.config import EvalConfig
+        from eval.run import run_evaluation
+        from train.config import TrainConfig
+        from train.loop import run_training
 
     here = Path(__file__).parent / "demo"
     shards, run, results = out / "shards", out / "train", out / "eval"
@@ -105,10 +111,11 @@ def prep(
     ] = None,
 ) -> None:
     """Turn collections into rights-clear, documented shards."""
-    from data_prep.config import PrepConfig
-    from data_prep.fetch.store import forget_bodies
-    from data_prep.pipeline import run_prep
-    from data_prep.withdraw import withdraw as take_down
+    with large_imports():
+        from data_prep.config import PrepConfig
+        from data_prep.fetch.store import forget_bodies
+        from data_prep.pipeline import run_prep
+        from data_prep.withdraw import withdraw as take_down
 
     if withdraw:
         if limit is not None or dry_run or update:
@@ -166,7 +173,8 @@ def train(
 
         print(estimate_run(wanted), end="")  # the same in every process, said by the first
     else:
-        from train.loop import run_training
+        with large_imports():
+            from train.loop import run_training
 
         run_training(wanted)
 
@@ -186,8 +194,9 @@ def verify(config: ConfigPath, overrides: Overrides = None) -> None:
 @app.command("eval")
 def evaluate(config: ConfigPath, overrides: Overrides = None) -> None:
     """Evaluate models on benchmarks: results.jsonl, per-sample scores and report.html."""
-    from eval.config import EvalConfig
-    from eval.run import run_evaluation
+    with large_imports():
+        from eval.config import EvalConfig
+        from eval.run import run_evaluation
 
     print(run_evaluation(EvalConfig.load(config, overrides or ())))
 
@@ -222,7 +231,8 @@ def apply(
     ] = None,
 ) -> None:
     """Label pictures, or find the ones that fit a text."""
-    from eval.apply import apply_model
+    with large_imports():
+        from eval.apply import apply_model
 
     print(apply_model(model, pictures, labels=labels, query=query, out=out, k=k, min_precision=min_precision))
 

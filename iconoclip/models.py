@@ -23,6 +23,7 @@ from torch import nn
 
 from .errors import ModelError
 from .files import atomic_path, write_json
+from .process import import_libraries
 
 CONFIG_NAME = "open_clip_config.json"
 WEIGHTS_NAME = "open_clip_model.safetensors"
@@ -83,6 +84,7 @@ def load(name: str, *, weights: str | None = None, seed: int = 0) -> Model:
     Raises:
         ModelError: there is no such model, its weights are missing, or they are a pickle.
     """
+    import_libraries()
     scheme, _, rest = name.partition(":")
     if scheme == "hf-hub":
         return _load_folder(_download(rest), name=name, weights=weights, seed=seed)
@@ -147,11 +149,6 @@ def state_sha256(state: dict[str, torch.Tensor]) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def import_libraries() -> None:
-    """Import what building a model takes: some seconds that can be spent beside other work, in a thread."""
-    import open_clip  # noqa: F401 (known from here on)
 
 
 def num_parameters(model: Model) -> int:

@@ -10,13 +10,15 @@ import re
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .attribution import Trained, describe_collections, trained_languages
 from .card import CardFacts
 from .errors import IconoclipError
-from .models import Model, num_parameters
 from .provenance import software
+
+if TYPE_CHECKING:
+    from .models import Model
 
 HUB_PREFIX = "hf-hub:"
 WORLD_G_PER_KWH = 475.0  # codecarbon's own default, the world's average of 2019 (IEA)
@@ -121,7 +123,7 @@ def _read_rows(source: Path) -> Iterator[dict[str, Any]]:
 
 def card_facts(
     run: dict[str, Any],
-    model: Model,
+    model: "Model",
     *,
     identifier: str,
     title: str,
@@ -129,6 +131,8 @@ def card_facts(
     rows: Sequence[dict[str, Any]],
 ) -> CardFacts:
     """Gather what the card says; ``rows`` are those of :func:`read_results`."""
+    from .models import num_parameters
+
     start_name, base_model, is_pretrained = start_model(run)
     weights_sha256 = model.weights_sha256
     contacts = [str(part.manifest.config["contact"]) for part in trained if part.manifest.config.get("contact")]

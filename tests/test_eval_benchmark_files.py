@@ -260,11 +260,16 @@ def test_many_pictures_are_looked_through_by_other_processes_alike(
     assert alone[10].sha256 == hashlib.sha256(plain_picture(datas[10])[0]).hexdigest()
     monkeypatch.setattr(benchmark_pictures, "_CHUNK", 4)
     monkeypatch.setattr(benchmark_pictures, "num_cores", lambda: 2)
-    shared = look_through(Rows([tmp_path / "pictures.parquet"]), places, describe=True)
+    done = []
+    shared = look_through(
+        Rows([tmp_path / "pictures.parquet"]), places, describe=True, meanwhile=lambda: done.append(1)
+    )
+    assert done == [1]
     assert benchmark_pictures.find_broken(Rows([tmp_path / "pictures.parquet"]), places) == {
         place: look.broken for place, look in alone.items() if look.broken
     }
     for place in places:
+        assert shared[place].is_plain == alone[place].is_plain == (place != 10)
         assert (shared[place].broken, shared[place].sha256) == (alone[place].broken, alone[place].sha256)
         assert np.array_equal(shared[place].colours, alone[place].colours)
 

@@ -127,15 +127,15 @@ def gather(
     Raises:
         EvaluationError: most pictures are missing or broken, or the revision is not the one that was expected.
     """
-    digest = digest or partial(_digest, store)
     order = np.random.default_rng(benchmark.seed).permutation(len(records)) if benchmark.limit else range(len(records))
     with ThreadPoolExecutor(_THREADS) as pool:
+        look = partial(map, digest) if digest else partial(pool.map, partial(_digest, store))
         kept, left_out = [], Counter[str]()
         # A limited benchmark reads on until it has enough: missing pictures do not make it smaller.
         at_once = benchmark.limit or len(records)
         for start in range(0, len(records), max(1, at_once)):
             chosen = [int(position) for position in order[start : start + at_once]]
-            for position, (sha256, reason) in zip(chosen, pool.map(digest, chosen), strict=True):
+            for position, (sha256, reason) in zip(chosen, look(chosen), strict=True):
                 if reason:
                     left_out[reason] += 1
                 else:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from iconoclip.errors import EvaluationError, IconoclipError
 from iconoclip.files import sha256_json
+from iconoclip.process import import_libraries
 
 from .base import FilesBenchmark, Prepared
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from ..benchmark_files import BenchmarkFile
     from ..benchmark_read import Item
-    from ..data import EvalData, Pictures
+    from ..data import EvalData, Pictures, Store
     from ..tasks.base import Task
 
 
@@ -97,14 +98,18 @@ class FromFile(FilesBenchmark):
     def _gather(self, file: "BenchmarkFile", home: Path) -> "tuple[Pictures, list[Item], dict[str, Any]]":
         from dataclasses import replace
 
-        from ..benchmark_pictures import PlainStore, look_through
+        from ..benchmark_pictures import look_through
         from ..benchmark_read import read_items
         from ._files import check_left_out, gather
 
         read = read_items(file, home)
         tested = read.of_split(file.split)
-        # Only the free baselines of single labels ask for colours and shapes.
-        looks = look_through(read.store, [item.place for item in tested], describe=file.task == "classification")
+        looks = look_through(
+            read.store,
+            [item.place for item in tested],
+            describe=file.task == "classification",  # only the free baselines of single labels ask for it
+            meanwhile=import_libraries,
+        )
         num_tested = len(tested)
         tested = [item for item in tested if not looks[item.place].broken]
         num_broken = num_tested - len(tested)
@@ -122,7 +127,7 @@ class FromFile(FilesBenchmark):
         records = [_record(item, file) for item in tested]
         chosen = self.model_copy(update={"root": home, "revision": self.revision or file.revision})
         places = [item.place for item in tested]
-        store = _InOrder(PlainStore(read.store), places)
+        store = _Tested(read.store, places, frozenset(place for place in places if not looks[place].is_plain))
         pictures, facts = gather(chosen, records, store, digest=lambda number: (looks[places[number]].sha256, ""))
         if file.rights_class in ("public_domain", "open", "open_conditions"):
             pictures = replace(pictures, not_passed_on=frozenset())
@@ -218,15 +223,22 @@ def _weaknesses(file: "BenchmarkFile", items: "list[Item]") -> dict[str, Any]:
     return found
 
 
-class _InOrder:
-    """The store seen from the tested items: position i is the place of item i."""
+class _Tested:
+    """The store seen from the tested items, position i is the place of item i; every picture as all programs see it.
 
-    def __init__(self, store: Any, places: list[int]) -> None:
-        self._store, self._places = store, places
+    ``not_plain`` are the places of the pictures that have to be written anew for that.
+    """
+
+    def __init__(self, store: "Store", places: list[int], not_plain: frozenset[int]) -> None:
+        self._store, self._places, self._not_plain = store, places, not_plain
 
     def image_bytes(self, position: int) -> bytes:
         """Encoded picture."""
-        return self._store.image_bytes(self._places[position])
+        from ..benchmark_pictures import plain_picture
+
+        place = self._places[position]
+        data = self._store.image_bytes(place)
+        return plain_picture(data)[0] if place in self._not_plain else data
 
     def text(self, position: int) -> str:
         """None: captions lie in the records."""
