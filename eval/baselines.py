@@ -49,40 +49,50 @@ def nearest_looking(pictures: Pictures, positions: Sequence[int]) -> np.ndarray:
 def nearest_of_others(descriptors_ND: np.ndarray, groups_N: np.ndarray) -> np.ndarray:
     """Row of each descriptor's nearest of another group, -1 where there is none; of equally near ones the first.
 
-    Distances of sums are never greater than the sums of distances: those of coarse descriptors leave a tenth of the
-    pairs to be looked at whole.
+    Distances of sums are never greater than the sums of distances: those of the coarsest descriptors leave a tenth of
+    the pairs, those of the next a hundredth, to be looked at whole.
     """
     whole_ND = descriptors_ND.astype(np.float64)
-    coarse_Nd = _coarse(whole_ND)
+    coarse_Nd = _sums(whole_ND, bins=2, side=3)
+    finer = (_sums(whole_ND, bins=4, side=6), whole_ND)
 
     def look(start: int) -> list[int]:
         rows = slice(start, start + _ROWS)
         least_nN = -descriptor_similarity(coarse_Nd[rows], coarse_Nd)
         least_nN[groups_N[rows, None] == groups_N[None]] = np.inf
-        return [_nearest(whole_ND, row, least_N) for row, least_N in enumerate(least_nN, start=start)]
+        return [_nearest(finer, row, least_N) for row, least_N in enumerate(least_nN, start=start)]
 
     with ThreadPoolExecutor(_THREADS) as pool:
         return np.array([near for found in pool.map(look, range(0, len(whole_ND), _ROWS)) for near in found])
 
 
-def _nearest(whole_ND: np.ndarray, row: int, least_N: np.ndarray) -> int:
-    """Nearest row, given the least distance that each can have; infinite for those that are not allowed."""
-    likely = int(least_N.argmin())
+def _nearest(finer: Sequence[np.ndarray], row: int, least_N: np.ndarray) -> int:
+    """Nearest row, given the least distance that each can have; infinite for those that are not allowed.
+
+    ``finer`` are descriptors that say more and more of it, the last ones all.
+    """
+    likely, whole_ND = int(least_N.argmin()), finer[-1]
     if np.isinf(least_N[likely]):
         return -1
-    own_1D = whole_ND[row : row + 1]
-    reach = -float(descriptor_similarity(own_1D, whole_ND[likely : likely + 1])[0, 0])
-    near = np.flatnonzero(least_N <= reach + _ROUNDING)
-    return int(near[descriptor_similarity(own_1D, whole_ND[near])[0].argmax()])
+    near = np.flatnonzero(least_N <= _distances(whole_ND, row, [likely])[0] + _ROUNDING)
+    for level_ND in finer:
+        least = _distances(level_ND, row, near)
+        likely = int(near[least.argmin()])
+        near = near[least <= _distances(whole_ND, row, [likely])[0] + _ROUNDING]
+    return likely
 
 
-def _coarse(descriptors_ND: np.ndarray) -> np.ndarray:
-    """Sums of neighbouring values: of the histogram over halves of each channel, of the thumbnail over 2 x 2 places."""
-    bins, side = _BINS_PER_CHANNEL, _THUMBNAIL_SIDE
-    histogram = descriptors_ND[:, : bins**3].reshape(-1, 2, bins // 2, 2, bins // 2, 2, bins // 2).sum(axis=(2, 4, 6))
-    thumbnail = descriptors_ND[:, bins**3 :].reshape(-1, side // 2, 2, side // 2, 2, 3).sum(axis=(2, 4))
-    count = len(descriptors_ND)
-    return np.concatenate([histogram.reshape(count, -1), thumbnail.reshape(count, -1)], axis=1)
+def _distances(descriptors_ND: np.ndarray, row: int, others: Sequence[int] | np.ndarray) -> np.ndarray:
+    return -descriptor_similarity(descriptors_ND[row : row + 1], descriptors_ND[others])[0]
+
+
+def _sums(descriptors_ND: np.ndarray, *, bins: int, side: int) -> np.ndarray:
+    """Sums of neighbouring values: ``bins`` are left of each channel of the histogram, ``side`` of the thumbnail."""
+    count, of_bins, of_side = len(descriptors_ND), _BINS_PER_CHANNEL // bins, _THUMBNAIL_SIDE // side
+    histogram = descriptors_ND[:, : _BINS_PER_CHANNEL**3].reshape(-1, bins, of_bins, bins, of_bins, bins, of_bins)
+    thumbnail = descriptors_ND[:, _BINS_PER_CHANNEL**3 :].reshape(-1, side, of_side, side, of_side, 3)
+    sums = (histogram.sum(axis=(2, 4, 6)), thumbnail.sum(axis=(2, 4)))
+    return np.concatenate([each.reshape(count, -1) for each in sums], axis=1)
 
 
 def describe_picture(data: bytes) -> np.ndarray:
