@@ -27,7 +27,9 @@ def large_imports() -> Iterator[None]:
 
 
 def import_libraries() -> None:
-    """Import what building a model takes: some seconds that can be spent beside other work, in a thread."""
+    """Import what building a model takes, once: some seconds that can be spent beside other work, in a thread."""
+    if "open_clip" in sys.modules:
+        return  # what a notebook holds by now is not to be kept for good
     with large_imports():
         import open_clip  # noqa: F401 (known from here on)
 

@@ -62,6 +62,9 @@ def test_the_collector_is_back_where_a_library_is_missing() -> None:
 
 
 def test_libraries_say_nothing_at_the_end_of_a_program() -> None:
-    code = "from iconoclip.process import import_libraries; import_libraries(); print('done')"
+    code = (
+        "import gc; from iconoclip.process import import_libraries; import_libraries(); kept = gc.get_freeze_count(); "
+        "import_libraries(); print('done', kept > 100_000, gc.get_freeze_count() == kept)"
+    )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (found.returncode, found.stdout, found.stderr) == (0, "done\n", "")
+    assert (found.returncode, found.stdout, found.stderr) == (0, "done True True\n", "")
