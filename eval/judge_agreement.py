@@ -7,7 +7,8 @@ import numpy as np
 
 from .judge_pool import Pair
 from .judge_sheet import JUDGEMENTS
-from .statistics import CONFIDENCE, MIN_QUERIES, MIN_WORKS, PooledFigure, interval, resample_pooled
+from .resampling import PooledFigure, resample_pooled
+from .statistics import CONFIDENCE, MIN_QUERIES, MIN_WORKS, interval
 
 RESAMPLES = 10_000
 

@@ -15,7 +15,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .statistics import Combine, Difference, compare, draw_works, never_differed
+from .resampling import Combine, draw_works
+from .statistics import Difference, compare, never_differed
 
 FREE = "free"
 _BASELINE = "baseline:"

@@ -11,9 +11,9 @@ import numpy as np
 
 from .overall import Headline, affordable_resamples
 from .prompts import prompt_spread
+from .resampling import combine_values, resample, resample_pooled, spread_constant
 from .statistics import (
     Difference,
-    combine_values,
     compare,
     holm,
     interval,
@@ -22,9 +22,6 @@ from .statistics import (
     never_differed,
     permutation_p,
     proportion_interval,
-    resample,
-    resample_pooled,
-    spread_constant,
     too_few,
 )
 from .tasks.base import Measure, Scores

@@ -10,6 +10,7 @@ from iconoclip.provenance import utc_now
 
 from .config import EvalConfig
 from .contestants import Contestant
+from .resampling import PooledFigure, resample_pooled
 from .selective import (
     CONFIDENCE,
     NUM_BINS,
@@ -27,7 +28,7 @@ from .selective import (
     risk_coverage,
 )
 from .selective_certificate import Certificate, promise_from, write_certificate
-from .statistics import MIN_WORKS, PooledFigure, interval, resample_pooled
+from .statistics import MIN_WORKS, interval
 from .tasks.base import Embedder, Task
 from .tasks.classification import Classification, class_weights
 

@@ -3,8 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from eval.resampling import PooledFigure
 from eval.results import BASELINE, MCNEMAR, PERMUTATION, TEST, ComparisonRow, Context, Evaluated, evaluate_task
-from eval.statistics import PooledFigure, proportion_interval
+from eval.statistics import proportion_interval
 from eval.tasks.base import Measure, Queries, Scores
 from iconoclip.metrics import macro_f1
 

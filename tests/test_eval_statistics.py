@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 
+from eval.resampling import PooledFigure, combine_values, resample, resample_pooled, spread_constant
 from eval.statistics import (
-    PooledFigure,
-    combine_values,
     compare,
     detectable_difference,
     holm,
@@ -12,9 +11,6 @@ from eval.statistics import (
     minimum_detectable_difference,
     permutation_p,
     proportion_interval,
-    resample,
-    resample_pooled,
-    spread_constant,
     too_few,
 )
 

@@ -9,7 +9,8 @@ from iconoclip import metrics
 
 from ..baselines import largest_class, nearest_looking
 from ..data import Pictures
-from ..statistics import MIN_WORKS, PooledFigure
+from ..resampling import PooledFigure
+from ..statistics import MIN_WORKS
 from ._slices import picture_slices
 from .base import Measure, Queries, masks, sample_row
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from ..statistics import PooledFigure
+from ..resampling import PooledFigure
 
 SAMPLE_COLUMNS = (
     "key", "work_group", "source", "language", "query", "query_kind", "rank", "num_gallery", "percentile",

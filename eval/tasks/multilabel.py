@@ -14,7 +14,7 @@ import numpy as np
 from iconoclip import metrics
 
 from ..data import Pictures
-from ..statistics import PooledFigure
+from ..resampling import PooledFigure
 from ._labelled import chance_map, pooled_measure
 from ._slices import picture_slices
 from .base import NUM_TOP, Embedder, Measure, Need, Queries, Scores, masks, round_similarity, sample_row
