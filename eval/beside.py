@@ -18,13 +18,14 @@ from .benchmarks.base import Prepared
 from .bias_run import caption_texts, model_rows, prompt_texts, share_rows, term_rows
 from .bias_terms import Term, read_terms
 from .config import EvalConfig
-from .contamination import Leaks, TrainingPictures, find_leaks, seen_by, training_sets
+from .contamination import Leaks, TrainingPictures, find_leaks, seen_by, seen_works, training_sets
 from .contamination_clean import clean_rows
 from .contamination_embedding import EmbeddingSearch
 from .contestants import Contestant
 from .data import EvalData
 from .kept import KeptBenchmarks
 from .results import Context, Evaluated, ResultRow
+from .selective_certificate import certificate_path, keep_certificates
 from .selective_run import measure_task
 from .tasks.base import Embedder, Scores, Task
 
@@ -84,7 +85,8 @@ class Beside:
     ) -> None:
         """Measure what belongs to one task, after its rows are in ``evaluated``."""
         scored = [contestant for contestant in self.contestants if contestant.label not in refused]
-        self._trust += measure_task(task, scored, embedders, self.config, name)
+        seen = seen_works(ready.pictures, self._leaks[name])
+        self._trust += measure_task(task, scored, embedders, self.config, name, seen_works=seen)
         self._bias += term_rows(prompt_texts(task), self._terms, benchmark=name, where=f"prompts of {task.name}")
         known = {model: outcome for model, outcome in scores.items() if model not in refused}
         self._bias += model_rows(task, ready.pictures, known, benchmark=name, seed=self.config.seed)
@@ -93,11 +95,14 @@ class Beside:
             self.clean += clean_rows(task, ready.pictures, self._leaks[name], scores, context, rows, refused)
 
     def write(self, out: Path) -> None:
-        """Write ``selective.jsonl``, ``contamination.jsonl`` and ``bias.jsonl``."""
+        """Write ``selective.jsonl``, ``contamination.jsonl`` and ``bias.jsonl``, and remove earlier certificates."""
         written = {"selective": self._trust, "contamination": self._leak_rows, "bias": self._bias}
         for name, rows in written.items():
             lines = (json.dumps(row, ensure_ascii=False, allow_nan=False) for row in rows)
             write_text(out / f"{name}.jsonl", "".join(f"{line}\n" for line in lines))
+        made = [row for row in self._trust if not row["why_not"]]
+        named = ({name: row[name] for name in ("model", "benchmark", "task")} for row in made)
+        keep_certificates(out, {certificate_path(out, **names) for names in named})
 
     def _look_at_captions(self, name: str, ready: Prepared) -> None:
         train = self.data.records("train") if "train" in self.data.splits else []

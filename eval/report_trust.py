@@ -53,6 +53,9 @@ def _about(words: Words, row: Row) -> str:
         works=words.count(row["works"]),
         bins=row["ece_bins"],
     )
+    # Results of earlier versions do not say how many were seen.
+    if num_seen := row.get("n_seen", 0):
+        about += f" {words.html('trust.seen', pictures=words.counted('pictures', num_seen))}"
     return about + (f" {words.html('trust.levels')}" if row["has_levels"] else "")
 
 

@@ -5,6 +5,7 @@ and the certified thresholds. It is valid for these weights, classes and prompts
 """
 
 import json
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -58,12 +59,23 @@ class Certificate:
         return min(kept, key=lambda promise: promise.precision)
 
 
+def certificate_path(out: Path, *, model: str, benchmark: str, task: str) -> Path:
+    """Where the results folder ``out`` has the certificate of a model's labels in a task."""
+    return out / FOLDER / f"{slug(model)}--{benchmark}--{task}.json"
+
+
 def write_certificate(out: Path, certificate: Certificate) -> Path:
     """Write a certificate into the results folder ``out``; return its path."""
-    name = f"{slug(certificate.model)}--{certificate.benchmark}--{certificate.task}.json"
-    path = out / FOLDER / name
+    path = certificate_path(out, model=certificate.model, benchmark=certificate.benchmark, task=certificate.task)
     write_json(path, asdict(certificate))
     return path
+
+
+def keep_certificates(out: Path, kept: Collection[Path]) -> None:
+    """Remove those that an earlier evaluation left in ``out``: what it measured is no longer what stands there."""
+    for path in (out / FOLDER).glob("*--*--*.json"):
+        if path not in kept:
+            path.unlink()
 
 
 def read_certificate(path: Path) -> Certificate:

@@ -1,6 +1,6 @@
 """Measure how far zero-shot labels can be trusted: a row of ``selective.jsonl`` and a certificate per model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -38,9 +38,18 @@ _MAX_RESAMPLES = 2000
 
 
 def measure_task(
-    task: Task, contestants: Sequence[Contestant], embedders: Mapping[str, Embedder], config: EvalConfig, benchmark: str
+    task: Task,
+    contestants: Sequence[Contestant],
+    embedders: Mapping[str, Embedder],
+    config: EvalConfig,
+    benchmark: str,
+    *,
+    seen_works: Collection[str] = (),
 ) -> list[dict[str, Any]]:
-    """Rows of ``selective.jsonl`` of one task, with certificates written; empty for anything but classification."""
+    """Rows of ``selective.jsonl`` of one task, with certificates written; empty for anything but classification.
+
+    ``seen_works`` are left out: what a model says of pictures that training saw promises nothing of new ones.
+    """
     if not isinstance(task, Classification):
         return []
     rows = []
@@ -50,6 +59,7 @@ def measure_task(
         row = measure_trust(
             task, embedders[contestant.label],
             learnt_scale=learnt_scale, resamples=min(config.resamples, _MAX_RESAMPLES), seed=config.seed,
+            seen_works=seen_works,
         )  # fmt: skip
         if not row["why_not"]:
             certificate = _certificate(task, row, contestant.label, weights_sha256, benchmark)
@@ -66,24 +76,37 @@ def measure_task(
 
 
 def measure_trust(
-    task: Classification, embedder: Embedder, *, learnt_scale: float, resamples: int, seed: int
+    task: Classification,
+    embedder: Embedder,
+    *,
+    learnt_scale: float,
+    resamples: int,
+    seed: int,
+    seen_works: Collection[str] = (),
 ) -> dict[str, Any]:
-    """Calibration, risk and coverage, and promises of one model on one task; ``why_not`` where works are too few."""
+    """Calibration, risk and coverage, and promises of one model on one task; ``why_not`` where works are too few.
+
+    Works in ``seen_works`` are left out; ``n_seen`` counts their pictures.
+    """
     sizes = [len(prompts) for prompts in task.class_prompts]
     weights_CD = class_weights(embedder.texts(None, task.prompts), sizes)
-    cosine_NC = np.asarray(embedder.images(None, task.positions) @ weights_CD.T, dtype=np.float64)
-    works = [task.pictures.works[position] for position in task.positions]
-    keys = [task.pictures.keys[position] for position in task.positions]
-    labels_N, fits_N = np.array(task.labels), fitting_part(works)
+    is_new_N = np.array([task.pictures.works[position] not in seen_works for position in task.positions], dtype=bool)
+    positions = [position for position, is_new in zip(task.positions, is_new_N, strict=True) if is_new]
+    works = [task.pictures.works[position] for position in positions]
+    keys = [task.pictures.keys[position] for position in positions]
+    labels_N, fits_N = np.array(task.labels)[is_new_N], fitting_part(works)
     counts = {
         "n_fitted": int(fits_N.sum()),
         "n": int((~fits_N).sum()),
         "works_fitted": len({work for work, fits in zip(works, fits_N, strict=True) if fits}),
         "works": len({work for work, fits in zip(works, fits_N, strict=True) if not fits}),
+        "n_seen": int((~is_new_N).sum()),
     }
     if min(counts["works_fitted"], counts["works"]) < MIN_WORKS:
         parts = f"{counts['works_fitted']} works to fit on and {counts['works']} to measure on"
-        return counts | {"why_not": f"{parts}; each part needs at least {MIN_WORKS}"}
+        unseen = "of the works that training did not see, " if counts["n_seen"] else ""
+        return counts | {"why_not": f"{unseen}{parts}; each part needs at least {MIN_WORKS}"}
+    cosine_NC = np.asarray(embedder.images(None, positions) @ weights_CD.T, dtype=np.float64)
     scale = fit_scale(cosine_NC[fits_N], labels_N[fits_N])
     fitted, measured = (
         _part(probabilities(cosine_NC[mask], scale), labels_N[mask], _pick(works, mask), _pick(keys, mask))

@@ -90,6 +90,27 @@ def test_trust_is_measured_on_the_part_that_nothing_was_fitted_on(task_and_embed
     assert again == row
 
 
+def test_what_training_saw_promises_nothing(task_and_embeddings):
+    task, embeddings = task_and_embeddings
+    known = [position for position in task.positions if position % 2]
+    embeddings._image_ND[known] = np.eye(3)[np.array(task.labels)[known]]  # learnt by heart
+    shared = {"learnt_scale": 100.0, "resamples": 100, "seed": 0}
+    by_heart = selective_run.measure_trust(task, embeddings, **shared)
+    works = {task.pictures.works[position] for position in known}
+    row = selective_run.measure_trust(task, embeddings, **shared, seen_works=works)
+    assert (by_heart["n_seen"], row["n_seen"], row["n"] + row["n_fitted"]) == (0, 300, 300)
+    coverage, unseen = ({p["precision"]: p["coverage"] for p in each["promises"]} for each in (by_heart, row))
+    assert coverage[0.95] > 2 * unseen[0.95]
+    alone = replace(
+        task,
+        positions=tuple(p for p in task.positions if p % 2 == 0),
+        labels=tuple(label for p, label in enumerate(task.labels) if p % 2 == 0),
+    )
+    assert row | {"n_seen": 0} == selective_run.measure_trust(alone, embeddings, **shared)
+    row = selective_run.measure_trust(task, embeddings, **shared, seen_works=set(task.pictures.works))
+    assert row["why_not"].startswith("of the works that training did not see, 0 works to fit on and 0 to measure on")
+
+
 def test_too_few_works_are_said_and_not_measured(task_and_embeddings):
     task, embeddings = task_and_embeddings
     few = replace(task, positions=task.positions[:20], labels=task.labels[:20])
@@ -287,3 +308,14 @@ def test_an_evaluation_writes_trust_certificates_and_their_section(
     assert certificate.classes == kinds
     assert certificate.class_prompts[0] == ("an old engraving",)
     assert certificate.scale == rows[0]["scale"]
+    # The same evaluation again, of a model that has seen all of it: no promise, and the earlier one is gone.
+    seen = tmp_path / "seen"
+    trained = [replace(record, id=f"seen-{record.id}") for record in records[:4]]
+    samples = [shards.Sample(make_jpeg(i), "x", record) for i, record in enumerate(trained)]
+    info, placed = shards.write_shard(seen, "train/x-00000.tar", samples)
+    shards.write_ledger(seen, "train", placed, trained)
+    shards.Manifest((info,), "0" * 64, {}, "now").write(seen)
+    run_evaluation(EvalConfig.validate_data(data | {"contamination": {"train": [str(seen)]}}, where="test"))
+    rows = [json.loads(line) for line in (tmp_path / "out" / "selective.jsonl").read_text().splitlines()]
+    assert all(row["n_seen"] == 240 and "that training did not see" in row["why_not"] for row in rows)
+    assert not list((tmp_path / "out" / "certificates").glob("*.json"))
