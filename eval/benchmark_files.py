@@ -23,6 +23,7 @@ BenchmarkTask = Literal["classification", "multilabel", "retrieval"]
 Layout = Literal["table", "folders", "clip_benchmark", "parquet"]
 
 _OTHER_BRACES = re.compile(r"[{}]")
+_LANGUAGE_CODE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
 
 
 class Columns(Config):
@@ -113,6 +114,11 @@ class BenchmarkFile(Config):
                     f"classes: {len(without)} without a text in {language}, such as {without[0]!r}; "
                     "give them one or drop the language from `templates`"
                 )
+
+
+def is_language_code(text: str) -> bool:
+    """Whether a text has the form of a language's code: ``fr``, ``grc``, ``pt-BR``."""
+    return _LANGUAGE_CODE.fullmatch(text) is not None
 
 
 def home_of(path: Path, file: BenchmarkFile) -> Path:

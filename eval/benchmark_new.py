@@ -1,7 +1,7 @@
 """Make a benchmark of a folder or a table: say what is there, write one YAML that a person then completes.
 
-``new_benchmark(Path("scans"))`` looks at names of columns and files and at nothing else; what it took for what stands
-at the top of the file.
+``new_benchmark(Path("scans"))`` looks at names of columns and files, and whether columns hold what their names say.
+What it took for what stands at the top of the file.
 """
 
 import re
@@ -13,7 +13,14 @@ from typing import Any, cast, get_args
 from iconoclip import iconclass
 from iconoclip.errors import EvaluationError
 
-from .benchmark_files import FILE_NAME, BenchmarkFile, BenchmarkTask, Columns, write_benchmark_file
+from .benchmark_files import (
+    FILE_NAME,
+    BenchmarkFile,
+    BenchmarkTask,
+    Columns,
+    is_language_code,
+    write_benchmark_file,
+)
 from .benchmark_parquet import IMAGE, describe_columns, parquet_splits
 from .benchmark_read import SUFFIXES, Items, read_folders, read_items, read_rows
 from .benchmark_wds import describe_wds, is_wds
@@ -103,8 +110,10 @@ def _of_table(path: Path, task: BenchmarkTask | None, language: str) -> tuple[di
     image = image or next((n for n in names if any(_is_picture(row, n, home) for row in rows[:50])), "")
     if not image:
         raise EvaluationError(f"{path}: no column names pictures under {home}; their paths are relative to the table")
-    columns, notes = _columns(names, image, language)
+    columns, notes = _columns(names, image, language, rows)
     cells = [row[columns.label] for row in rows] if columns.label else []
+    if columns.language and len(codes := {row[columns.language] for row in rows} - {""}) == 1:
+        language = codes.pop()
     task = task or _task(columns, cells, str(path))
     separator = _separator(cells) if task != "retrieval" else ""
     if task == "classification" and separator:
@@ -138,7 +147,14 @@ def _loose(values: dict[str, Any]) -> BenchmarkFile:
     return BenchmarkFile.model_construct(None, **known)
 
 
-def _columns(names: Sequence[str], image: str, language: str) -> tuple[Columns, list[str]]:
+def _columns(
+    names: Sequence[str], image: str, language: str, rows: Sequence[dict[str, str]] | None = None
+) -> tuple[Columns, list[str]]:
+    """What the columns hold, by their names; with ``rows`` also by what is in them (``None``: not looked at)."""
+    values = {name: {row[name] for row in rows or ()} - {""} for name in names}
+    unfit = [] if rows is None else [_unfit(role, name, values[name]) for role, name in _known_columns(names)]
+    left_out = {name: note for name, note in unfit if note}
+    names = [name for name in names if name not in left_out]
     found = {role: _find(names, role) for role in ("id", "label", "language", "work", "split")}
     captions = {}
     for name in names:
@@ -149,9 +165,28 @@ def _columns(names: Sequence[str], image: str, language: str) -> tuple[Columns, 
             captions[name] = suffix
     notes = [f"column {name!r} is the {role}" for role, name in [("image", image), *found.items()] if name]
     notes += [f"column {name!r} is a caption, language {lang or 'by row'}" for name, lang in captions.items()]
+    notes += left_out.values()
     if not found["work"]:
         notes.append(f"{_OWN_WORKS}; name a column as columns.work if several show one")
     return Columns(image=image, captions=captions, **found), notes
+
+
+def _known_columns(names: Sequence[str]) -> list[tuple[str, str]]:
+    """(role, column) of the columns that are known by their names and may not hold what these say."""
+    roles = ("label", "caption", "language")
+    return [(role, name) for name in names for role in roles if name.casefold().strip() in _NAMES[role]]
+
+
+def _unfit(role: str, name: str, values: set[str]) -> tuple[str, str]:
+    """The column and why it is not used after all; ``""`` where it holds what its name says."""
+    if not values:
+        return name, f"column {name!r} is empty and not used"
+    if role == "label" and len(values) == 1:
+        return name, f"column {name!r} says {min(values)!r} everywhere and is no choice of classes"
+    other = sorted(value for value in values if not is_language_code(value))
+    if role == "language" and other:
+        return name, f"column {name!r} is not used: {other[0]!r} is no code of a language such as en or fr"
+    return name, ""
 
 
 def _find(names: Sequence[str], role: str) -> str:

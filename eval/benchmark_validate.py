@@ -15,7 +15,7 @@ from PIL import Image
 
 from iconoclip.near_duplicates import hash_views, near_pairs
 
-from .benchmark_files import BenchmarkFile, same_texts
+from .benchmark_files import BenchmarkFile, is_language_code, same_texts
 from .benchmark_open import open_benchmark
 from .benchmark_pictures import find_broken
 from .benchmark_read import Item, Items, read_items
@@ -165,8 +165,12 @@ def _captions(items: Sequence[Item]) -> Iterator[Finding]:
         )
     if items and not owners:
         yield _mistake("no item has a caption")
-    if any(language == "und" for item in items for _, language in item.captions):
+    languages = dict.fromkeys(language for item in items for _, language in item.captions)
+    if "und" in languages:
         yield _warning("captions of no stated language; give it in columns.captions or a column")
+    other = [language for language in languages if not is_language_code(language)]
+    if other:
+        yield _warning(f"{other[0][:60]!r} is no code of a language such as en or fr; correct columns.language")
 
 
 def _leaks(items: Sequence[Item], read: Items, file: BenchmarkFile) -> Iterator[Finding]:

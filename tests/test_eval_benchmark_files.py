@@ -125,6 +125,32 @@ def test_several_labels_in_a_cell_or_in_rows_are_multilabel(tmp_path: Path, make
     assert items[1].labels == ("ship", "lion")
 
 
+def test_columns_that_do_not_hold_what_their_names_say_are_left_out_and_named(tmp_path: Path, make_jpeg):
+    for number in range(6):
+        (tmp_path / f"{number}.jpg").write_bytes(make_jpeg(number))
+    columns = ("file", "label", "subject", "title", "caption", "language")
+    for label, said in (("", "'label' is empty"), ("print", "'label' says 'print' everywhere")):
+        rows = [(f"{number}.jpg", label, "", f"Blatt {number}", "", "de (title); Latin") for number in range(6)]
+        write_table(tmp_path / "items.csv", columns, rows)
+        text = new_benchmark(tmp_path, language="de", out=tmp_path / f"{label}.yaml")
+        file = BenchmarkFile.load(tmp_path / f"{label}.yaml")
+        assert (file.task, file.columns.label, file.columns.language) == ("retrieval", "", "")
+        assert file.columns.captions == {"title": "de"}
+        assert said in text
+        assert "'caption' is empty" in text
+        assert "'language' is not used: 'de (title); Latin' is no code of a language" in text
+
+
+def test_classes_are_asked_in_the_one_language_that_all_rows_state(tmp_path: Path, make_jpeg):
+    for number in range(6):
+        (tmp_path / f"{number}.jpg").write_bytes(make_jpeg(number))
+    for code, expected in (("fr", ["fr"]), ("", ["en"])):
+        rows = [(f"{number}.jpg", ("carte", "plan")[number % 2], code) for number in range(6)]
+        write_table(tmp_path / "items.csv", ("file", "label", "lang"), rows)
+        new_benchmark(tmp_path, out=tmp_path / f"{code}.yaml")
+        assert BenchmarkFile.load(tmp_path / f"{code}.yaml").languages == expected
+
+
 def test_a_yaml_comes_back_as_it_was_written(tmp_path: Path):
     hostile = {"no": {"en": "a: #x"}, "71E11": {"en": 'say "x"\u2028y'}, "1888": {"en": "null"}}
     file = _file(classes=hostile, title="# no comment: 1", columns=Columns(label="label", captions={"on": "nl"}))

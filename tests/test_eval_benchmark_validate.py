@@ -122,6 +122,9 @@ def test_captions_are_looked_at(write):
     assert "1 pictures without a caption stay as wrong answers" in verdict.to_text()
     assert "the caption 'the same' stands at 20 pictures" in verdict.to_text()
     assert "no item has a caption" in _mistakes(write([("0.jpg", "")], text, ("image", "caption")))
+    told = "task: retrieval\ncolumns: {captions: {caption: ''}, language: lang}\n"
+    odd = write([("0.jpg", "Een schip", "nl; Latin"), ("1.jpg", "Ships", "en-GB")], told, ("image", "caption", "lang"))
+    assert "'nl; Latin' is no code of a language such as en or fr" in validate_benchmark(odd).to_text()
 
 
 def test_the_commands_go_from_a_folder_to_other_programs(write, tmp_path: Path):
