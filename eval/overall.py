@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .resampling import Combine, draw_works
+from .resampling import Combine, centre, draw_works
 from .statistics import Difference, compare, never_differed
 
 FREE = "free"
@@ -191,7 +191,11 @@ def _draw(headlines: Sequence[Headline], used: Sequence[int], resamples: int, se
     for counts_RW in draw_works(len(works), resamples=resamples, seed=seed):
         for place in used:
             drawn[place].append(_weighted(headlines[place], counts_RW, clusters[place]))
-    return {place: np.concatenate(blocks) for place, blocks in drawn.items()}
+    found = {place: np.concatenate(blocks) for place, blocks in drawn.items()}
+    return {
+        place: centre(figures, headlines[place].figures) if headlines[place].pooled else figures
+        for place, figures in found.items()
+    }
 
 
 def _weighted(headline: Headline, counts_RW: np.ndarray, cluster_Q: np.ndarray) -> np.ndarray:

@@ -216,6 +216,16 @@ def resample_pooled(
     return np.concatenate([drawn for found in _by_threads(work, kinds.draw(resamples, (seed, 0))) for drawn in found])
 
 
+def centre(drawn_RM: np.ndarray, figures_M: np.ndarray) -> np.ndarray:
+    """Shift draws of shares over classes [R, M] so that their mean is the figure itself, within 0 and 1.
+
+    In a draw that holds the few pictures of a class twice they rank better than they do: drawn average precisions of
+    rare classes lie above the figure, and so would the interval (of 60 classes among 200 pictures two in three 95 %
+    intervals would hold the truth, of shifted draws nine in ten).
+    """
+    return np.clip(drawn_RM + (figures_M - drawn_RM.mean(axis=0)), 0.0, 1.0)
+
+
 def _by_threads(work: Callable[[np.ndarray], T], blocks: Iterator[np.ndarray]) -> Iterator[T]:
     """Yield what ``work`` makes of each block, in order; few blocks are held at a time."""
     ahead: deque[Future[T]] = deque()

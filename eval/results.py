@@ -11,7 +11,7 @@ import numpy as np
 
 from .overall import Headline, affordable_resamples
 from .prompts import prompt_spread
-from .resampling import combine_values, resample, resample_pooled, spread_constant
+from .resampling import centre, combine_values, resample, resample_pooled, spread_constant
 from .statistics import (
     Difference,
     compare,
@@ -296,7 +296,7 @@ def _draw(
     pooled = [measure.pooled.of(chosen) for measure in measures if measure.pooled is not None]
     figures = np.array([figure(np.ones((1, len(works))))[0] for figure in pooled])
     drawn = resample_pooled(pooled, works, resamples=resamples, seed=context.seed)
-    return figures, np.where(np.isfinite(drawn), drawn, figures)
+    return figures, centre(np.where(np.isfinite(drawn), drawn, figures), figures)
 
 
 def _headline(

@@ -8,6 +8,8 @@ import pytest
 
 from eval.contestant_training import training_facts
 from eval.overall import FREE, Headline, overall_rows
+from eval.resampling import PooledFigure
+from iconoclip.metrics import mean_average_precision
 
 
 def headline(
@@ -123,8 +125,21 @@ def test_figures_over_classes_are_drawn_by_their_own_rule():
     pooled = headline("a", "ask", values, pooled=(share(0), share(1)), figures=np.array([0.5, 0.75]))
     plain = headline("a", "ask", ASKED)
     by_rule, by_mean = (find(rows_of([each], [sheet("a", ask="multilabel")]), a="base") for each in (pooled, plain))
-    for name in ("delta", "ci_low", "ci_high"):
-        assert by_rule[name] == pytest.approx(by_mean[name])
+    assert by_rule["delta"] == pytest.approx(by_mean["delta"])
+    for name in ("ci_low", "ci_high"):  # draws of figures over classes are shifted to their mean
+        assert by_rule[name] == pytest.approx(by_mean[name], abs=0.005)
+
+
+def test_the_interval_of_a_figure_over_rare_classes_lies_round_it():
+    rng = np.random.default_rng(0)
+    positive = np.arange(60)[:, None] // 2 == np.arange(30)
+    scores = rng.normal(size=(60, 30)), rng.normal(size=(60, 30)) + positive
+    pooled = tuple(PooledFigure(mean_average_precision, (score, positive)) for score in scores)
+    figures = np.array([each(np.ones((1, 60)))[0] for each in pooled])
+    asked = headline("a", "ask", np.zeros((60, 2)), pooled=pooled, figures=figures)
+    row = find(rows_of([asked], [sheet("a", ask="multilabel")], resamples=300), a="base")
+    below, above = row["delta"] - row["ci_low"], row["ci_high"] - row["delta"]
+    assert 0.5 < below / above < 2
 
 
 def test_one_question_repeats_the_figures_of_its_comparison():

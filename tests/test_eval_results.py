@@ -7,7 +7,7 @@ from eval.resampling import PooledFigure
 from eval.results import BASELINE, MCNEMAR, PERMUTATION, TEST, ComparisonRow, Context, Evaluated, evaluate_task
 from eval.statistics import proportion_interval
 from eval.tasks.base import Measure, Queries, Scores
-from iconoclip.metrics import macro_f1
+from iconoclip.metrics import macro_f1, mean_average_precision
 
 CONTEXT = Context("bench", "rev", "task", None, "en", {"a": "1" * 64, "b": "2" * 64}, 0, 400, "iconoclip", "now")
 
@@ -181,6 +181,15 @@ def test_figures_that_are_no_means_are_drawn_from_the_same_works():
     assert rows["a"].ci_low < rows["a"].value < rows["a"].ci_high < 1
     assert found.comparisons[0].ci_low > 0
     assert found.comparisons[0].p < 0.05
+
+
+def test_intervals_of_figures_over_rare_classes_lie_on_both_sides():
+    positive = np.arange(60)[:, None] // 2 == np.arange(30)
+    score = np.random.default_rng(0).normal(size=(60, 30)) + positive
+    pooled = PooledFigure(mean_average_precision, (score, positive))
+    row = _evaluate({"a": _scores(np.zeros(60), metric="map_macro", pooled=pooled, num_classes=30)}).results[0]
+    assert row.value == pytest.approx(pooled(np.ones((1, 60)))[0])
+    assert 0.5 < (row.value - row.ci_low) / (row.ci_high - row.value) < 2
 
 
 def test_a_slice_of_one_class_has_its_recall_and_no_mean_over_classes():
