@@ -19,12 +19,12 @@ from .bias_run import caption_texts, model_rows, prompt_texts, share_rows, term_
 from .bias_terms import Term, read_terms
 from .config import EvalConfig
 from .contamination import Leaks, TrainingPictures, find_leaks, seen_by, seen_works, training_sets
-from .contamination_clean import clean_rows
+from .contamination_clean import evaluate_clean
 from .contamination_embedding import EmbeddingSearch
 from .contestants import Contestant
 from .data import EvalData
 from .kept import KeptBenchmarks
-from .results import Context, Evaluated, ResultRow
+from .results import ComparisonRow, Context, Evaluated
 from .selective_certificate import certificate_path, keep_certificates
 from .selective_run import measure_task
 from .tasks.base import Embedder, Scores, Task
@@ -34,13 +34,16 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class Beside:
-    """Rows that are gathered while an evaluation runs; ``clean`` are further rows of ``results.jsonl``."""
+    """Rows that are gathered while an evaluation runs.
+
+    ``clean`` is what all questions say without the pictures that training saw, as far as they were looked for.
+    """
 
     config: EvalConfig
     data: EvalData
     contestants: Sequence[Contestant]
     kept: KeptBenchmarks
-    clean: list[ResultRow] = field(default_factory=list)
+    clean: Evaluated = field(default_factory=Evaluated)
     _trust: list[dict[str, Any]] = field(default_factory=list)
     _leaks: dict[str, Leaks] = field(default_factory=dict)
     _leak_rows: list[dict[str, Any]] = field(default_factory=list)
@@ -90,9 +93,20 @@ class Beside:
         self._bias += term_rows(prompt_texts(task), self._terms, benchmark=name, where=f"prompts of {task.name}")
         known = {model: outcome for model, outcome in scores.items() if model not in refused}
         self._bias += model_rows(task, ready.pictures, known, benchmark=name, seed=self.config.seed)
-        if self._leaks[name].compared:
-            rows = [row for row in evaluated.results if (row.benchmark, row.task) == (name, task.name)]
-            self.clean += clean_rows(task, ready.pictures, self._leaks[name], scores, context, rows, refused)
+        whole, leaks = evaluated.of(name, task.name), self._leaks[name]
+        if leaks.compared:
+            whole = evaluate_clean(task, ready.pictures, leaks, scores, context, whole, refused)
+        else:
+            whole.results = []  # nothing was looked for, so nothing is called clean
+        self.clean.add(whole)
+
+    def clean_comparisons(self) -> list[ComparisonRow]:
+        """Comparisons on the clean queries, corrected among those of all questions."""
+        return self.clean.corrected()
+
+    def has_seen(self, benchmark: str) -> bool:
+        """Whether training saw pictures of a benchmark."""
+        return bool(self._leaks[benchmark].leaks)
 
     def write(self, out: Path) -> None:
         """Write ``selective.jsonl``, ``contamination.jsonl`` and ``bias.jsonl``, and remove earlier certificates."""

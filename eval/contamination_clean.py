@@ -1,4 +1,4 @@
-"""Give every score a second time, without the queries about pictures that training saw: rows with ``subset: clean``."""
+"""Ask every question a second time, without the queries about pictures that training saw: ``subset: clean``."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -8,7 +8,7 @@ import numpy as np
 
 from .contamination import Leaks, seen_works
 from .data import Pictures
-from .results import Context, Evaluated, ResultRow, evaluate_task
+from .results import Context, Evaluated, evaluate_task
 from .tasks.base import Measure, Queries, Scores, Task
 from .tasks.composition import Composition
 from .tasks.image_retrieval import ImageRetrieval
@@ -17,21 +17,21 @@ from .tasks.retrieval import Retrieval
 CLEAN = "clean"
 
 
-def clean_rows(
+def evaluate_clean(
     task: Task,
     pictures: Pictures,
     leaks: Leaks,
     scores: Mapping[str, Scores],
     context: Context,
-    rows: list[ResultRow],
+    whole: Evaluated,
     refused: dict[str, str],
-) -> list[ResultRow]:
-    """Rows of one task on clean queries; ``rows`` are those on all of them, and the same where nothing was seen.
+) -> Evaluated:
+    """What one task says on clean queries; ``whole`` is what it says on all, and the same where nothing was seen.
 
     The gallery stays whole: only what is asked is left out, so that the two figures differ by nothing else.
     """
     if not leaks.leaks:
-        return [replace(row, subset=CLEAN) for row in rows]
+        return _marked(whole)
     # Baselines have no rows of their own, and the queries of the models.
     asked = next((outcome.rows for outcome in scores.values() if outcome.rows), [])
     only: dict[str, Scores] = {}
@@ -46,7 +46,12 @@ def clean_rows(
         only[model] = replace(outcome, measures=tuple(measures), rows=[], by_prompt={})
     evaluated = Evaluated()
     evaluate_task(only, context, evaluated, refused=refused)
-    return [replace(row, subset=CLEAN) for row in evaluated.results]
+    return _marked(evaluated)
+
+
+def _marked(evaluated: Evaluated) -> Evaluated:
+    results = [replace(row, subset=CLEAN) for row in evaluated.results]
+    return replace(evaluated, results=results, comparisons=[replace(c, subset=CLEAN) for c in evaluated.comparisons])
 
 
 def is_clean(

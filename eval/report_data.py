@@ -5,7 +5,7 @@ every other name in ``results.jsonl`` is a baseline that costs nothing. What is 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,7 @@ class Comparison:
     p: float | None = None
     p_holm: float | None = None
     n: int | None = None
+    subset: str = "all"
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,8 @@ class Question:
 
 @dataclass(frozen=True)
 class Results:
-    """Everything of one or several results folders; ``clean`` are the scores without what training saw.
+    """Everything of one or several results folders; ``clean`` are the scores without what training saw, and
+    ``clean_comparisons`` the comparisons, those of benchmarks of which it saw something.
 
     ``missing`` are (key of a text, folder, count) of what is not there; ``trust``, ``leaks`` and ``bias`` the rows of
     ``selective.jsonl``, ``contamination.jsonl`` and ``bias.jsonl``.
@@ -117,6 +119,7 @@ class Results:
     models: tuple[str, ...] = ()
     baselines: tuple[str, ...] = ()
     clean: tuple[Score, ...] = ()
+    clean_comparisons: tuple[Comparison, ...] = ()
     overall: tuple[Overall, ...] = ()
     trust: tuple[dict[str, Any], ...] = ()
     leaks: tuple[dict[str, Any], ...] = ()
@@ -138,6 +141,17 @@ class Results:
     def facts(self) -> dict[str, dict[str, Any]]:
         """What ``run.json`` says of each model by name: its history, its runs, how it was trained."""
         return {str(model.get("label")): model for run in self.runs for model in run.get("models") or []}
+
+    @cached_property
+    def leaked(self) -> frozenset[str]:
+        """Benchmarks of which training saw pictures."""
+        return frozenset(str(row["benchmark"]) for row in self.leaks if row["seen"])
+
+    @cached_property
+    def without_seen(self) -> "Results":
+        """The same without the queries about pictures that training saw: scores and comparisons."""
+        index = {(s.model, s.benchmark, s.task, s.metric, s.slice): s for s in self.clean}
+        return replace(self, scores=self.clean, comparisons=self.clean_comparisons, leaks=(), _index=index)
 
     @property
     def reference(self) -> str:

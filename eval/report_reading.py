@@ -46,13 +46,14 @@ def read_results(folders: Sequence[Path]) -> Results:
     models, baselines = _tell_apart(scores, runs)
     return Results(
         scores=tuple(scores),
-        comparisons=tuple(comparisons),
+        comparisons=tuple(row for row in comparisons if row.subset == "all"),
         runs=tuple(runs),
         folders=tuple(folders),
         missing=tuple(missing),
         models=models,
         baselines=baselines,
         clean=clean,
+        clean_comparisons=tuple(row for row in comparisons if row.subset != "all"),
         overall=tuple(overall),
         trust=tuple(further["selective"]),
         leaks=tuple(further["contamination"]),

@@ -176,6 +176,10 @@ def _question_table(words: Words, results: Results, question: Question, *, all_s
                     continue
                 name = words.free(model) if model in results.baselines else model
                 rows.append((words.metric(metric), words.sliced(slice_), name, *_cells(words, metric, score)))
+                unseen = results.without_seen.find(model, question, metric, slice_)
+                if slice_ == "all" and unseen is not None and question.benchmark in results.leaked:
+                    shown = _cells(words, metric, unseen)
+                    rows.append((words.metric(metric), words("slice.clean"), name, *shown))
     names = ("measure", "slice", "model", "value", "interval", "n", "works", "chance", "detectable")
     return TextTable(_name(question), tuple(words(f"head.{name}") for name in names), tuple(rows), left=3)
 

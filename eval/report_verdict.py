@@ -2,8 +2,9 @@
 
 A gain is claimed only when the paired 95 % interval of the difference to the reference excludes zero, also after Holm's
 correction, *and* the model is shown to beat everything that costs nothing: its paired interval against every free
-baseline, and its own interval against chance, lie above zero and chance. Everything else is "no gain shown", which is
-not the same as "no gain". A loss is named as soon as its interval excludes zero.
+baseline, and its own interval against chance, lie above zero and chance. Where training saw some of the pictures, all
+this must also hold without them. Everything else is "no gain shown", which is not the same as "no gain". A loss is
+named as soon as its interval excludes zero.
 """
 
 from collections import Counter
@@ -20,7 +21,7 @@ from .report_data import (
 )
 from .report_words import Words
 
-Outcome = Literal["gain", "below_free", "no_gain", "worse", "not_compared", "not_scored"]
+Outcome = Literal["gain", "below_free", "seen", "no_gain", "worse", "not_compared", "not_scored"]
 
 ALPHA = 0.05
 
@@ -47,6 +48,10 @@ def judge(results: Results, question: Question, candidate: str, metric: str = ""
     free = results.best_free(question, metric, slice_)
     is_above = score is not None and _beats_free(results, question, score)
     outcome = _outcome(metric, score, comparison, is_above)
+    if outcome in ("gain", "below_free") and question.benchmark in results.leaked:
+        unseen = judge(results.without_seen, question, candidate, metric, slice_).outcome
+        if unseen != "gain":
+            outcome = unseen if unseen == "below_free" else "seen"
     return Verdict(question, candidate, outcome, score, reference, comparison, free)
 
 
@@ -122,7 +127,7 @@ def headline(words: Words, results: Results, verdicts: list[Verdict]) -> str:
     total, counts = len(judged), Counter[str](verdict.outcome for verdict in judged)
     parts = [
         words(f"headline.{outcome}", reference=results.reference, number=_number(words, counts[outcome], total))
-        for outcome in ("gain", "below_free", "no_gain", "worse")
+        for outcome in ("gain", "below_free", "seen", "no_gain", "worse")
         if counts[outcome]
     ]
     first, *others = results.candidates

@@ -75,6 +75,7 @@ class ComparisonRow:
     p: float
     p_holm: float | None
     n: int
+    subset: str = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,25 @@ class Evaluated:
     notes: list[Note] = field(default_factory=list)
     primary: list[tuple[str, str, str]] = field(default_factory=list)
     headlines: list[Headline] = field(default_factory=list)
+
+    def of(self, benchmark: str, task: str) -> "Evaluated":
+        """What belongs to one task."""
+        about = (benchmark, task)
+        return Evaluated(
+            results=[row for row in self.results if (row.benchmark, row.task) == about],
+            comparisons=[row for row in self.comparisons if (row.benchmark, row.task) == about],
+            notes=[note for note in self.notes if (note.benchmark, note.task) == about],
+            primary=[key for key in self.primary if key[:2] == about],
+            headlines=[headline for headline in self.headlines if headline.key == about],
+        )
+
+    def add(self, other: "Evaluated") -> None:
+        """Take in what was evaluated elsewhere."""
+        self.results += other.results
+        self.comparisons += other.comparisons
+        self.notes += other.notes
+        self.primary += other.primary
+        self.headlines += other.headlines
 
     def corrected(self) -> list[ComparisonRow]:
         """Comparisons with Holm's correction: the headlines of all questions are one family.

@@ -98,17 +98,18 @@ def _make_tables(
         kept.keep(benchmark, ready)
     _remove_old_samples(config.out / "samples", samples)
     beside.write(config.out)
-    compared = evaluated.corrected()
+    unseen = beside.clean_comparisons()
+    compared = [*evaluated.corrected(), *(row for row in unseen if beside.has_seen(row.benchmark))]
     _write_rows(config.out / "comparisons.jsonl", [asdict(row) for row in compared])
     overall = overall_rows(
-        evaluated.headlines, models=[contestant.label for contestant in contestants], sheets=sheets,
-        comparisons=compared, resamples=config.resamples, seed=config.seed,
+        beside.clean.headlines, models=[contestant.label for contestant in contestants], sheets=sheets,
+        comparisons=unseen, resamples=config.resamples, seed=config.seed,
     )  # fmt: skip
     _write_rows(config.out / "overall.jsonl", overall)
     _write_rows(config.out / "notes.jsonl", [asdict(note) for note in evaluated.notes])
     shown = [] if config.from_cache else [ready.pictures for _, ready in prepared]
     thumbs, hidden = write_thumbs(config.out / "thumbs.parquet", shown, limit=config.thumbs)
-    _write_rows(config.out / "results.jsonl", [asdict(row) for row in (*evaluated.results, *beside.clean)])
+    _write_rows(config.out / "results.jsonl", [asdict(row) for row in (*evaluated.results, *beside.clean.results)])
     took = round(time.monotonic() - started, 1)
     facts = {"benchmarks": sheets, "wall_s": took, "thumbs": thumbs, "thumbs_left_out": hidden}
     facts["primary"] = [list(key) for key in evaluated.primary]

@@ -59,6 +59,8 @@ def _question(words: Words, results: Results, question: Question) -> list[str]:
         if slice_ != "all" and all(score is None or score.value is None for score in scores):
             continue  # the reason stands beside "all"
         lines += _line(words, results, question, question.primary, slice_)
+        if slice_ == "all" and question.benchmark in results.leaked:
+            lines += _line(words, results.without_seen, question, question.primary, "all", name=words("slice.clean"))
     others = [metric for metric in results.metrics(question) if metric != question.primary]
     if not _has_score(results, question, question.primary):
         scored = [m for m in others if not is_difference(m) and _has_score(results, question, m)]
@@ -80,13 +82,14 @@ def _slice_name(words: Words, slice_: str) -> str:
     return words.slice(slice_).removesuffix(" of a known work")
 
 
-def _line(words: Words, results: Results, question: Question, metric: str, slice_: str) -> list[str]:
+def _line(words: Words, results: Results, question: Question, metric: str, slice_: str, *, name: str = "") -> list[str]:
     """One line of figures, one of the reason where there is no score, one of the verdict for each later model."""
     scores = _scores(results, question, metric, slice_)
     there = next((score for score in scores if score is not None), None)
     if there is None:
         return []
-    name = metric.rpartition("rank_")[2].replace("_", " ") if is_difference(metric) else _slice_name(words, slice_)
+    of_slice = metric.rpartition("rank_")[2].replace("_", " ") if is_difference(metric) else _slice_name(words, slice_)
+    name = name or of_slice
     if metric != question.primary and not is_difference(metric):
         name = f"but {words.metric(metric)}"
     chance = next((score.chance for score in scores if score is not None and score.chance is not None), None)

@@ -205,6 +205,43 @@ def test_every_score_is_given_for_all_and_for_clean_queries(write_set, evaluate)
     assert "Figures without them stand beside those of all" in page
 
 
+def test_no_gain_is_claimed_that_rests_on_pictures_seen_in_training(write_set, evaluate, tmp_path: Path, monkeypatch):
+    """A model that finds every picture it was trained on and no other gains over all queries, and not on clean ones."""
+    from eval.report_reading import read_results
+    from eval.report_text import report_markdown
+    from eval.report_verdict import judge
+    from eval.report_words import open_words
+    from eval.summary import summarise
+    from eval.tasks.retrieval import Retrieval
+
+    train = [(number, _scene(number), {}) for number in range(45)]
+    test = [(100 + number, _scene(number if number < 45 else 300 + number), {}) for number in range(90)]
+    root = write_set("museum", {"train": train, "test": test})
+    score, asked = Retrieval.score, []
+
+    def memorised(self, embedder):
+        found = score(self, embedder)
+        asked.append(embedder)  # "a" first, then "b"
+        knows = np.array([float(len(asked) == 2 and number < 45) for number in range(90)])
+        return replace(found, measures=tuple(replace(m, values=knows) for m in found.measures))
+
+    monkeypatch.setattr(Retrieval, "score", memorised)
+    evaluate(root, {"kind": "shard_retrieval", "name": "pooled"})
+    results = read_results([tmp_path / "out"])
+    (question,) = results.questions
+    whole = results.compare("a", "b", question, question.primary)
+    clean = results.without_seen.compare("a", "b", question, question.primary)
+    assert whole is not None
+    assert clean is not None
+    assert (whole.delta, clean.delta) == (0.5, 0.0)
+    assert judge(results, question, "b").outcome == "seen"
+    assert all(row.delta == 0 and row.n == 45 for row in results.overall if row.a == "a")
+    assert "not seen in training" in report_markdown(open_words(), results)
+    printed = summarise(tmp_path / "out", report=None)
+    assert "not shown on pictures that training had not seen: +50.0" in printed
+    assert "no gain shown" in printed
+
+
 def test_clean_scores_can_be_worked_out_again_from_the_samples(write_set, evaluate, tmp_path: Path):
     train = [(number, _scene(number), {}) for number in range(10)]
     test = [(100 + number, _scene(number if number < 9 else 300 + number), {}) for number in range(50)]
