@@ -347,6 +347,16 @@ def test_a_benchmark_that_moved_is_an_error(museum: Path, evaluate, make_jpeg):
         evaluate(benchmark | {"revision": revision})
 
 
+def test_labels_that_were_changed_move_the_revision(museum: Path, evaluate):
+    new_benchmark(museum)
+    benchmark = {"kind": "file", "path": str(museum), "probes": False}
+    _, rows, _ = evaluate(benchmark)
+    table = museum / "metadata.csv"
+    table.write_text(table.read_text(encoding="utf-8").replace("46C24", "48C7", 1), encoding="utf-8")
+    with pytest.raises(EvaluationError, match=f"expected {rows[0]['benchmark_revision']}"):
+        evaluate(benchmark | {"revision": rows[0]["benchmark_revision"]})
+
+
 def test_what_cannot_be_asked_is_said(museum: Path):
     data = EvalData(None)
     new_benchmark(museum, task="classification")

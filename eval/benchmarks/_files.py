@@ -117,12 +117,14 @@ def gather(
     store: Store,
     *,
     digest: Callable[[int], tuple[str, str]] | None = None,
+    answers: Sequence[Any] | None = None,
 ) -> tuple[Pictures, dict[str, Any]]:
     """Pictures that are there and can be opened, with their hashes; and how many are not, by reason.
 
     ``digest`` gives (sha256, ``""``) of a picture, or (``""``, why it is left out), where that is known already.
-    Identical files are one work. The revision is the hash of identifiers and contents. Nothing of these collections is
-    shown in a report: rights are the owners'.
+    Identical files are one work. The revision is the hash of identifiers, contents and ``answers``, what is right of
+    each record, by default its notations: figures move with these as they do with pictures. Nothing of these
+    collections is shown in a report: rights are the owners'.
 
     Raises:
         EvaluationError: most pictures are missing or broken, or the revision is not the one that was expected.
@@ -146,7 +148,8 @@ def gather(
     kept.sort()
     check_left_out(benchmark, len(kept), left_out)
     chosen = [_with_hash(records[position], sha256) for position, sha256 in kept]
-    revision = sha256_json([[record.id, record.sha256] for record in chosen])[:12]
+    right = [list(records[position].iconclass) if answers is None else answers[position] for position, _ in kept]
+    revision = sha256_json([[each.id, each.sha256, answer] for each, answer in zip(chosen, right, strict=True)])[:12]
     check_revision(benchmark, revision)
     pictures = Pictures(
         records=tuple(chosen),

@@ -128,7 +128,13 @@ class FromFile(FilesBenchmark):
         chosen = self.model_copy(update={"root": home, "revision": self.revision or file.revision})
         places = [item.place for item in tested]
         store = _Tested(read.store, places, frozenset(place for place in places if not looks[place].is_plain))
-        pictures, facts = gather(chosen, records, store, digest=lambda number: (looks[places[number]].sha256, ""))
+        pictures, facts = gather(
+            chosen,
+            records,
+            store,
+            digest=lambda number: (looks[places[number]].sha256, ""),
+            answers=[[sorted(item.labels), sorted(item.captions), item.work] for item in tested],
+        )
         if file.rights_class in ("public_domain", "open", "open_conditions"):
             pictures = replace(pictures, not_passed_on=frozenset())
         colours = (looks[places[number]].colours for _, number in pictures.places)
