@@ -250,3 +250,26 @@ def spread_constant(drawn_RM: np.ndarray, values_QM: np.ndarray, *, num_works: i
             beta_R = np.random.default_rng([seed, num_works]).beta(1, num_works, len(drawn_RM))
             drawn_RM[:, constant_M] = np.abs(value - beta_R)[:, None]
     return drawn_RM
+
+
+def spread_one_answer(
+    drawn_RM: np.ndarray, values_QM: np.ndarray, works_Q: np.ndarray, strata_Q: np.ndarray, *, seed: int
+) -> np.ndarray:
+    """Give columns whose strata are each all 0 or all 1 a spread: models that give every query the same answer.
+
+    A model that calls everything a lion has all lions right and nothing else, in every draw. Each stratum is spread as
+    :func:`spread_constant` does it, by its own works; equal columns get equal draws.
+    """
+    masks = [strata_Q == stratum for stratum in np.unique(strata_Q)]
+    first_SM = np.stack([values_QM[mask][0] for mask in masks])
+    alike_M = np.all([(values_QM[mask] == values_QM[mask][0]).all(axis=0) for mask in masks], axis=0)
+    one_answer_M = alike_M & np.isin(first_SM, (0.0, 1.0)).all(axis=0) & (first_SM != first_SM[0]).any(axis=0)
+    if not one_answer_M.any():
+        return drawn_RM
+    drawn_RM, spread_Rm = drawn_RM.copy(), np.zeros((len(drawn_RM), int(one_answer_M.sum())))
+    for number, (mask, values_M) in enumerate(zip(masks, first_SM, strict=True)):
+        num_works = len(np.unique(works_Q[mask]))
+        beta_R = np.random.default_rng([seed, num_works, number]).beta(1, num_works, len(drawn_RM))
+        spread_Rm += np.abs(values_M[one_answer_M] - beta_R[:, None])
+    drawn_RM[:, one_answer_M] = spread_Rm / len(masks)
+    return drawn_RM

@@ -11,7 +11,14 @@ import numpy as np
 
 from .overall import Headline, affordable_resamples
 from .prompts import prompt_spread
-from .resampling import centre, combine_values, resample, resample_pooled, spread_constant
+from .resampling import (
+    centre,
+    combine_values,
+    resample,
+    resample_pooled,
+    spread_constant,
+    spread_one_answer,
+)
 from .statistics import (
     Difference,
     compare,
@@ -270,7 +277,7 @@ def _evaluate_slice(
         return
     strata = None if first.strata is None else first.strata[chosen]
     values = values_QM[chosen][:, columns]
-    figures, drawn = _draw([measures[model] for model in scored], values, chosen, strata, context)
+    figures, drawn = _draw({model: measures[model] for model in scored}, values, chosen, strata, context)
     chance = _chance(first, chosen, strata)
     if name == "all" and first.is_primary and first.is_share:
         into.headlines.append(_headline(measures, scored, values, chosen, context, figures, chance))
@@ -300,9 +307,10 @@ def _evaluate_slice(
 
 
 def _draw(
-    measures: Sequence[Measure], values: np.ndarray, chosen: np.ndarray, strata: np.ndarray | None, context: Context
+    models: dict[str, Measure], values: np.ndarray, chosen: np.ndarray, strata: np.ndarray | None, context: Context
 ) -> tuple[np.ndarray, np.ndarray]:
     """Figures [M] of the chosen queries and resampled ones [R, M], all models from the same draws of works."""
+    measures = list(models.values())
     first = measures[0]
     works = first.queries.works[chosen]
     if first.pooled is None:
@@ -311,6 +319,10 @@ def _draw(
         )
         if first.is_share and first.combine == "mean":
             drawn = spread_constant(drawn, values, num_works=len(np.unique(works)), seed=context.seed)
+            if strata is not None:  # what is free answers alike by its nature
+                asked = [i for i, model in enumerate(models) if not model.startswith(BASELINE)]
+                alone = drawn[:, asked], values[:, asked]
+                drawn[:, asked] = spread_one_answer(*alone, works, strata, seed=context.seed)
         return combine_values(values, first.combine, strata), drawn
     resamples = affordable_resamples(len(works) * first.num_classes, context.resamples)
     pooled = [measure.pooled.of(chosen) for measure in measures if measure.pooled is not None]

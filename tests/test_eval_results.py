@@ -192,6 +192,21 @@ def test_intervals_of_figures_over_rare_classes_lie_on_both_sides():
     assert 0.5 < (row.value - row.ci_low) / (row.ci_high - row.value) < 2
 
 
+def test_a_model_that_gives_all_pictures_one_answer_has_an_interval_all_the_same():
+    labels = np.repeat([0, 1, 2], 20)
+    always, other = (labels == 0).astype(float), (labels == 1).astype(float)
+    scores = {name: _scores(values, strata=labels) for name, values in (("a", always), ("b", other))}
+    found = _evaluate(scores | {f"{BASELINE}largest_class": _scores(always, strata=labels)})
+    rows = {row.model: row for row in found.results}
+    assert rows["a"].value == pytest.approx(1 / 3)
+    # None of twenty works of a class may hide 1 - .025^(1/20) = 0.168.
+    assert 0.005 < rows["a"].ci_high - rows["a"].ci_low < 0.168
+    assert rows["a"].ci_low <= 1 / 3 <= rows["a"].ci_high
+    free = rows[f"{BASELINE}largest_class"]
+    assert free.ci_low == pytest.approx(free.ci_high)
+    assert found.comparisons[0].ci_low < 0 < found.comparisons[0].ci_high
+
+
 def test_a_slice_of_one_class_has_its_recall_and_no_mean_over_classes():
     labels = np.repeat([0, 1, 2], 20)
     slices = {"object_type=vase": labels == 0, "century=17": np.arange(60) >= 10}
