@@ -593,6 +593,25 @@ def test_tables_sort_by_a_click(tmp_path, chromium, lang, point, column, expecte
     assert " ".join(re.findall(r"<tr[^>]*><td>(\w+)", dom)) == expected  # numbers fall first, what is no number is last
 
 
+@pytest.mark.browser
+def test_long_labels_of_a_narrow_page_do_not_lie_on_the_next_row(tmp_path, chromium):
+    css = (TEMPLATES / "report.css").read_text(encoding="utf-8")
+    page, label = tmp_path / "narrow.html", "variation sur les données générales de contrôle"
+    page.write_text(
+        f"<!doctype html><style>{css}</style><table class='cards'><tbody><tr><td>a</td>"
+        f"<td data-label='{label}'>–</td><td data-label='n'>1</td></tr></tbody></table><p></p><script>"
+        "const [, long, short] = [...document.querySelectorAll('td')].map((td) => td.offsetHeight);"
+        "document.querySelector('p').textContent = long > 1.5 * short ? 'grows' : 'overlaps';</script>",
+        encoding="utf-8",
+    )
+    command = [
+        chromium, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+        f"--user-data-dir={tmp_path / 'profile'}", "--window-size=500,800", "--dump-dom", page.as_uri(),
+    ]  # fmt: skip
+    dom = subprocess.run(command, check=True, capture_output=True, timeout=120, text=True).stdout
+    assert "<p>grows</p>" in dom
+
+
 def test_only_our_own_script_may_run(folder, tmp_path):
     text = write_report([folder], tmp_path / "report.html").read_text(encoding="utf-8")
     code = text.split("<script>")[1].split("</script>")[0]
