@@ -82,17 +82,19 @@ def _finding(words: Words, row: Row) -> list[str]:
         f"{words.number(math.exp(row[name]))} ×" if is_ratio else words.percent(row[name], 1)
         for name in ("statistic", "null_95")
     ]
-    groups = [_group(words, row["kind"], group) for group in row["groups"] if group["value"] is not None]
-    question = f"{row['benchmark']} · {row['task']}" if row["task"] else row["benchmark"]
+    groups = [_group(words, row, group) for group in row["groups"] if group["value"] is not None]
+    task, benchmark = row["task"], row["benchmark"]
+    question = words.question(benchmark, task) if task else benchmark.replace("_", " ")
     return [
         words.html(f"bias.kind.{row['kind']}"), f"<bdi>{escape(row['model'])}</bdi>", f"<bdi>{escape(question)}</bdi>",
         escape(words.field(row["field"])), *shown, escape(words.p(row["p"])), f"<bdi>{escape('; '.join(groups))}</bdi>",
     ]  # fmt: skip
 
 
-def _group(words: Words, kind: str, group: Row) -> str:
+def _group(words: Words, row: Row, group: Row) -> str:
+    name = words.slice(f"{row['field']}={group['name']}")
     value = words.percent(group["value"], 1)
-    if kind == "gap":
-        return words("bias.group", name=group["name"], value=value, n=group["n"])
+    if row["kind"] == "gap":
+        return words("bias.group", name=name, value=value, n=group["n"])
     expected = words.percent(group["expected"], 1)
-    return words("bias.group_expected", name=group["name"], value=value, expected=expected, n=group["n"])
+    return words("bias.group_expected", name=name, value=value, expected=expected, n=group["n"])

@@ -14,13 +14,13 @@ from .report_leaks import leak_parts
 from .report_opening import loss_parts, pareto_parts, worth_parts
 from .report_pictures import picture_section
 from .report_sheet import sheet_parts, task_parts
-from .report_tables import breakable, free_cell, score_tables, slice_tables, value_cell
+from .report_tables import breakable, free_cell, question_words, score_tables, slice_tables, value_cell
 from .report_trust import trust_parts
 from .report_verdict import Verdict, headline, judge
 from .report_words import NO_VALUE, Words
 
 _WORD_CSS = {"gain": "gain", "worse": "worse-word"}
-_NUM_NOTES = 6
+_NUM_NOTES = 5
 
 
 def report_page(words: Words, results: Results) -> str:
@@ -104,7 +104,7 @@ _OVERVIEW_HEADS = ("question", "outcome", "measure", "interval", "n", "best_free
 
 def _overview_row(words: Words, results: Results, verdict: Verdict, reach: float) -> list[str]:
     question, metric = verdict.question, verdict.question.primary
-    name = f'<a href="#{_anchor(question)}">{_question_words(question)}</a>'
+    name = f'<a href="#{_anchor(question)}">{question_words(words, question.benchmark, question.task)}</a>'
     side = "" if question.is_headline else f'<br><span class="quiet">{words.html("overview.side")}</span>'
     measure = escape(words.metric(metric)) + side
     free = free_cell(words, metric, verdict.free)
@@ -154,7 +154,8 @@ def _benchmark(words: Words, results: Results, name: str) -> list[str]:
 
 
 def _question(words: Words, results: Results, question: Question) -> list[str]:
-    parts = [f'<h3 class="task" id="{_anchor(question)}">{escape(question.task.replace("_", " "))}</h3>']
+    named = f'id="{_anchor(question)}" title="{escape(question.task)}"'
+    parts = [f'<h3 class="task" {named}>{escape(words.task(question.task))}</h3>']
     parts += _question_facts(words, results, question)
     parts += score_tables(words, results, question)
     parts += slice_tables(words, results, question)
@@ -172,7 +173,8 @@ def _question_facts(words: Words, results: Results, question: Question) -> list[
     parts = []
     languages = sorted({lang for score in rows for lang in score.language.split(",") if lang})
     if languages:
-        parts.append(pages.paragraph(words("question.language", languages=", ".join(languages)), css="small quiet"))
+        named = ", ".join(words.slice(f"language={language}") for language in languages)
+        parts.append(pages.paragraph(words("question.language", languages=named), css="small quiet"))
     refused: dict[str, list[Score]] = {}
     for score in rows:
         if score.reason and score.slice == "all":
@@ -212,6 +214,9 @@ def _prompts(words: Words, results: Results, question: Question) -> list[str]:
 def _reading(words: Words, results: Results) -> str:
     keys = {mark: f'<span class="key {mark}"></span>' for mark in ("chance", "free")}
     notes = [words.html(f"reading.{number}") for number in range(1, _NUM_NOTES + 1)]
+    metrics = dict.fromkeys(metric for question in results.questions for metric in results.metrics(question))
+    abouts = dict.fromkeys((words.metric(metric).rpartition(", ")[2], words.about(metric)) for metric in metrics)
+    notes += [f"<b>{escape(name)}</b>{words.html('colon')}{escape(about)}" for name, about in abouts if about]
     notes.append(f"{keys['chance']} {words.html('reading.chance')} {keys['free']} {words.html('reading.free')}")
     missing = "".join(
         pages.paragraph(words(key, folder=folder, number=words.count(number)), css="small quiet")
@@ -241,10 +246,6 @@ def _provenance(words: Words, results: Results) -> str:
         f"<dt><bdi>{escape(name)}</bdi></dt><dd><code>{escape(value)}</code></dd>" for name, value in facts if value
     )
     return f'<footer><h3>{words.html("source.title")}</h3><dl class="facts">{rows}</dl></footer>'
-
-
-def _question_words(question: Question) -> str:
-    return f"<bdi>{escape(question.benchmark.replace('_', ' '))}</bdi> · {escape(question.task.replace('_', ' '))}"
 
 
 def _anchor(question: Question) -> str:

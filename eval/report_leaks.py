@@ -43,7 +43,7 @@ def _table(words: Words, results: Results, benchmark: str) -> str:
             )
             if all_ is not None and clean is not None:
                 measure = escape(words.metric(question.primary))
-                name = f"{escape(question.task)}<br><span class='quiet'>{measure}</span>"
+                name = f"{escape(words.task(question.task))}<br><span class='quiet'>{measure}</span>"
                 rows.append([name, f"<bdi>{escape(model)}</bdi>", *_cells(words, all_), *_cells(words, clean)])
     names = ("task", "model", "all", "interval", "n", "clean", "interval", "n")
     head = [words.html(f"head.{name}") for name in names]

@@ -7,7 +7,7 @@ from iconoclip.pages import escape
 
 from .report_data import Overall, Results
 from .report_figures import Plot, upper_bound, whisker
-from .report_tables import breakable
+from .report_tables import breakable, question_words
 from .report_verdict import losses
 from .report_words import NO_VALUE, Words
 from .report_worth import ALLOWED_LOSS, Way, alpha_words, missing_ways, verdict, way_words, ways
@@ -102,7 +102,7 @@ def loss_parts(words: Words, results: Results, candidate: str) -> list[str]:
     for row, stands in found[:_SHOWN_LOSSES]:
         rows.append(
             [
-                f"<bdi>{escape(row.benchmark)}</bdi> · {escape(row.task)}",
+                question_words(words, row.benchmark, row.task),
                 escape(words.metric(row.metric)),
                 escape(words.sliced(row.slice)),
                 escape(words.delta(row.metric, row.delta)),

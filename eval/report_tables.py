@@ -16,12 +16,17 @@ def score_tables(words: Words, results: Results, question: Question) -> list[str
     first, *others = results.metrics(question)
     shown = [first, *(metric for metric in others if is_difference(metric))]  # a difference is an answer by itself
     others = [metric for metric in others if metric not in shown]
-    parts = [_score_table(words, results, question, shown)]
+    parts = [_score_table(words, results, question, shown), _about(words, first)]
     if others:
         title = escape(words.counted("other_measures", len(others)))
         table = _score_table(words, results, question, others)
         parts.append(f"<details><summary>{title}</summary>{table}</details>")
     return parts
+
+
+def _about(words: Words, metric: str) -> str:
+    about = words.about(metric)
+    return pages.paragraph(f"{words.metric(metric)}{words('colon')}{about}", css="small quiet") if about else ""
 
 
 def slice_tables(words: Words, results: Results, question: Question) -> list[str]:
@@ -168,6 +173,12 @@ def free_cell(words: Words, metric: str, free: tuple[str, float] | None) -> str:
     if free is None:
         return NO_VALUE
     return f'{escape(words.value(metric, free[1]))} <span class="quiet">{escape(words.free(free[0]))}</span>'
+
+
+def question_words(words: Words, benchmark: str, task: str) -> str:
+    """A question's name, safe in a page; the names in the files stand in its title."""
+    raw = escape(f"{benchmark} · {task}")
+    return f'<span title="{raw}">{escape(words.question(benchmark, task))}</span>'
 
 
 def breakable(name: str) -> str:

@@ -102,7 +102,7 @@ def _opening(words: Words, results: Results) -> Iterator[TextTable]:
     for candidate in results.candidates:
         rows = tuple(
             (
-                f"{row.benchmark} · {row.task}",
+                words.question(row.benchmark, row.task),
                 words.metric(row.metric),
                 words.sliced(row.slice),
                 words.delta(row.metric, row.delta),
@@ -146,7 +146,7 @@ def _overview(words: Words, results: Results) -> TextTable:
             free = f"{words.value(metric, verdict.free[1])} {words.free(verdict.free[0])}" if verdict.free else NO_VALUE
             rows.append(
                 (
-                    _name(question),
+                    words.question(question.benchmark, question.task),
                     words.metric(metric),
                     candidate,
                     _shown(words, metric, verdict.reference),
@@ -181,7 +181,12 @@ def _question_table(words: Words, results: Results, question: Question, *, all_s
                     shown = _cells(words, metric, unseen)
                     rows.append((words.metric(metric), words("slice.clean"), name, *shown))
     names = ("measure", "slice", "model", "value", "interval", "n", "works", "chance", "detectable")
-    return TextTable(_name(question), tuple(words(f"head.{name}") for name in names), tuple(rows), left=3)
+    return TextTable(
+        words.question(question.benchmark, question.task),
+        tuple(words(f"head.{name}") for name in names),
+        tuple(rows),
+        left=3,
+    )
 
 
 def _cells(words: Words, metric: str, score: Score) -> tuple[str, ...]:
@@ -199,10 +204,6 @@ def _cells(words: Words, metric: str, score: Score) -> tuple[str, ...]:
 
 def _shown(words: Words, metric: str, score: Score | None) -> str:
     return words.value(metric, score.value if score else None)
-
-
-def _name(question: Question) -> str:
-    return f"{question.benchmark} · {question.task}"
 
 
 def _note(words: Words, results: Results) -> str:

@@ -166,6 +166,38 @@ class Words:
             words += f", {difference[1]} {MINUS} {difference[2]}"
         return f"{self.missing_or(f'direction.{direction}', direction.replace('_', ' '))}, {words}" if slash else words
 
+    def about(self, metric: str) -> str:
+        """One sentence on a measure for readers who do not know it; empty where the catalogue has none."""
+        if is_difference(metric):
+            return ""
+        stem, level, _ = metric.rpartition("/")[2].partition("@")[0].partition("_level_")
+        of_any = self.missing_or(f"about.{stem}", "")
+        return self.missing_or(f"about.{stem}_level", of_any) if level else of_any
+
+    def task(self, task: str) -> str:
+        """``zero_shot_8_en`` -> ``zero-shot, 8 classes, English``; names unknown to the catalogue as they are."""
+        parts = task.split("_")
+        known = [end for end in range(len(parts), 0, -1) if self.has(f"task_name.{'_'.join(parts[:end])}")]
+        if not known:
+            return task.replace("_", " ")
+        shown = [self(f"task_name.{'_'.join(parts[: known[0]])}")]
+        rest = "_".join(parts[known[0] :])
+        return ", ".join([*shown, *([self._task_end(rest)] if rest else [])])
+
+    def _task_end(self, rest: str) -> str:
+        """What a task's name says behind its kind: number of classes, language, part of the data."""
+        first, _, more = rest.partition("_")
+        if self.has(f"task_part.{rest}"):
+            return self(f"task_part.{rest}")
+        shown = rest.replace("_", " ")
+        if first.isdigit():
+            shown = ", ".join([self.counted("classes", int(first)), *([self._task_end(more)] if more else [])])
+        return self(f"language.{rest}") if self.has(f"language.{rest}") else shown
+
+    def question(self, benchmark: str, task: str) -> str:
+        """``richelieu · zero-shot, 8 classes, English``: the benchmark by the name that the configuration gave it."""
+        return f"{benchmark.replace('_', ' ')} · {self.task(task)}"
+
     def field(self, slice_: str) -> str:
         """``source=potter`` -> ``collection``."""
         field = slice_.partition("=")[0]
@@ -178,11 +210,21 @@ class Words:
             return self.missing_or(f"slice.{slice_}", slice_)
         if field == "language" and self.has(f"language.{value}"):
             return f"{self(f'language.{value}')} ({value})"
+        if field == "century":
+            return self._century(value)
         return self.missing_or(f"slice.{value}", value)
 
+    def _century(self, value: str) -> str:
+        """``5 BC`` -> ``5th century BC``, ``Ve siècle av. J.-C.``."""
+        number, _, era = value.partition(" ")
+        if not number.isdigit():
+            return value
+        ordinal = _roman(int(number)) if self.language == "fr" else _ordinal(int(number))
+        return self("century.before" if era else "century.after", ordinal=ordinal)
+
     def sliced(self, slice_: str) -> str:
-        """``language=nl`` -> ``language: Dutch (nl)``."""
-        if slice_ == "all":
+        """``language=nl`` -> ``language: Dutch (nl)``; a century says itself what it is."""
+        if slice_ == "all" or slice_.startswith("century="):
             return self.slice(slice_)
         return self("slice.of", field=self.field(slice_), value=self.slice(slice_))
 
@@ -207,6 +249,18 @@ def open_words(language: str = "en") -> Words:
 def read_catalogue() -> dict[str, Any]:
     """``report_texts.yaml``: ``texts`` by key and language, ``counts`` with forms, ``found`` sentences of results."""
     return yaml.load(CATALOGUE.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
+def _ordinal(number: int) -> str:
+    """``1st``, ``12th``, ``22nd``."""
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
+
+
+def _roman(number: int) -> str:
+    """French centuries: ``Ier``, ``XIXe``."""
+    units = ("", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX")[number % 10]
+    return f"{'X' * (number // 10)}{units}{'er' if number == 1 else 'e'}"
 
 
 def _isolated(value: object) -> str:

@@ -84,7 +84,8 @@ def used_keys():
 def test_every_text_is_used_and_every_used_text_is_there():
     keys = set(CATALOGUE["texts"])
     patterns = [(pattern, where) for pattern, where in used_keys()]
-    names = {key for key in keys if key.partition(".")[0] in ("metric", "field", "language", "free", "fact", "slice")}
+    kinds = ("metric", "field", "language", "free", "fact", "slice", "about", "task_name", "task_part")
+    names = {key for key in keys if key.partition(".")[0] in kinds}
     single = {"yes", "no", "none", "colon"}
     unused = {key for key in keys - names - single if not any(re.fullmatch(p, key) for p, _ in patterns)}
     assert not unused
@@ -143,10 +144,33 @@ def test_names_of_measures_are_put_together():
     assert (
         french.metric("text_to_image/mean_percentile_rank_nl_minus_en") == "texte → image, rang centile moyen, nl − en"
     )
-    assert french.metric("map_macro_level_2") == "précision moyenne macro, niveau 2"
+    assert french.metric("map_macro_level_2") == "précision moyenne par classe, niveau 2"
     assert french.metric("something_new@3") == "something new@3"
     assert french.sliced("language=nl") == "langue\u00a0: néerlandais (nl)"
     assert (french.free("baseline:colour_and_shape"), french.free("chance")) == ("couleur et forme", "hasard")
+
+
+def test_names_of_tasks_and_slices_are_put_together():
+    english, french = open_words("en"), open_words("fr")
+    assert french.task("zero_shot_8_en") == "sans apprentissage, 8 classes, anglais"
+    assert french.question("kinds_of_page", "linear_probe_4") == "kinds of page · sonde linéaire, 4 classes"
+    assert english.task("zero_shot_description") == "zero-shot, by description"
+    assert french.task("object_types_of_unseen_providers") == "types d’objets, fournisseurs jamais vus"
+    assert french.task("a_task_of_others") == "a task of others"
+    centuries = ("century=1", "century=5 BC", "century=19", "century=22", "century=12")
+    assert [english.slice(name) for name in centuries] == [
+        "1st century", "5th century BC", "19th century", "22nd century", "12th century",
+    ]  # fmt: skip
+    assert [french.sliced(name) for name in centuries[:3]] == [
+        "Ier siècle", "Ve siècle av. J.-C.", "XIXe siècle",
+    ]  # fmt: skip
+
+
+def test_every_measure_that_has_a_name_is_explained():
+    named = {key.partition(".")[2] for key in CATALOGUE["texts"] if key.startswith("metric.")} - {"level"}
+    assert {name for name in named if not open_words().about(name)} == set()
+    assert open_words().about("accuracy_level_2") != open_words().about("accuracy@1")
+    assert open_words().about("text_to_image/mean_percentile_rank_nl_minus_en") == ""
 
 
 def test_nought_is_one_in_french_and_many_in_english():

@@ -1,5 +1,6 @@
 """The fields by which figures are sliced, and what each picture has in them."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from iconoclip.records import Record
@@ -17,8 +18,8 @@ def picture_slices(pictures: Pictures, positions: Sequence[int]) -> dict[str, li
         "source": [record.source for record in records],
         "institution": [record.institution for record in records],
         "century": [century_of(record) for record in records],
-        "technique": [_first_term(record.technique) for record in records],
-        "object_type": [_first_term(record.object_type) for record in records],
+        "technique": _first_terms([record.technique for record in pictures.records], positions),
+        "object_type": _first_terms([record.object_type for record in pictures.records], positions),
     }
     if len(set(zip(found["source"], found["institution"], strict=True))) == len(set(found["source"])):
         del found["institution"]
@@ -37,8 +38,21 @@ def _century(year: int) -> str:
     return str((year - 1) // 100 + 1) if year > 0 else f"{(-year) // 100 + 1} BC"
 
 
+def _first_terms(texts: Sequence[str], positions: Sequence[int]) -> list[str]:
+    """First term of some texts, ``Engraving; etching`` -> ``Engraving``; one spelling where only capitals differ.
+
+    The spelling is that of most of all texts, among equals the first in the alphabet.
+    """
+    terms = [_first_term(text) for text in texts]
+    spellings: dict[str, Counter[str]] = {}
+    for term in terms:
+        spellings.setdefault(term.casefold(), Counter())[term] += 1
+    usual = {name: min(found, key=lambda term: (-found[term], term)) for name, found in spellings.items()}
+    return [usual[terms[position].casefold()] for position in positions]
+
+
 def _first_term(text: str) -> str:
-    """``Engraving; etching`` -> ``engraving``: catalogues join techniques, the first is the main one."""
+    """Catalogues join techniques; the first is the main one."""
     for mark in (";", "|", " $ ", ","):
         text = text.partition(mark)[0]
-    return " ".join(text.casefold().split())
+    return " ".join(text.split())
