@@ -9,7 +9,7 @@ import numpy as np
 from iconoclip.records import Record
 
 from .bias import Finding, exposure, gap, share_difference
-from .bias_terms import Term, flag_terms
+from .bias_terms import Term, flag_terms, num_searched
 from .data import Pictures
 from .tasks._slices import century_of
 from .tasks.base import Scores, Task
@@ -21,12 +21,17 @@ Row = dict[str, Any]
 
 
 def term_rows(texts: Sequence[tuple[str, str, str]], terms: Sequence[Term], *, benchmark: str, where: str) -> list[Row]:
-    """A row per contested term in (place, text, language) of some texts, and how many texts there were."""
+    """A row per contested term in (place, text, language) of some texts, and in how many texts it was looked for."""
     found = []
     for flag in flag_terms(texts, terms):
         examples = [{"key": key, "text": text} for key, text in flag.examples]
         about = {"term": flag.term.term, "language": flag.term.language, "ambiguous": flag.term.ambiguous}
-        counts = {"count": flag.count, "texts": len(texts), "source": flag.term.source, "examples": examples}
+        counts = {
+            "count": flag.count,
+            "texts": num_searched(texts, flag.term),
+            "source": flag.term.source,
+            "examples": examples,
+        }
         found.append({"kind": "term", "benchmark": benchmark, "where": where} | about | counts)
     return found
 

@@ -83,7 +83,7 @@ def flag_terms(texts: Iterable[tuple[str, str, str]], terms: Sequence[Term]) -> 
     for where, text, language in texts:
         plain = unicodedata.normalize("NFC", text)
         for own, (pattern, by_form) in patterns.items():
-            if language.partition("-")[0] not in (own, "und", ""):
+            if not _is_searched(language, own):
                 continue
             found = {by_form[match[0].casefold()]: match for match in reversed(list(pattern.finditer(plain)))}
             for term, match in found.items():
@@ -92,6 +92,15 @@ def flag_terms(texts: Iterable[tuple[str, str, str]], terms: Sequence[Term]) -> 
                 if len(flag.examples) < _EXAMPLES:
                     flag.examples.append((where, _around(plain, match)))
     return sorted(flags.values(), key=lambda flag: (-flag.count, flag.term.language, flag.term.term))
+
+
+def num_searched(texts: Iterable[tuple[str, str, str]], term: Term) -> int:
+    """In how many texts a term was looked for: those of its language and those of no stated one."""
+    return sum(_is_searched(language, term.language) for _, _, language in texts)
+
+
+def _is_searched(language: str, own: str) -> bool:
+    return language.partition("-")[0] in (own, "und", "")
 
 
 def _languages(terms: Sequence[Term]) -> list[str]:

@@ -11,6 +11,7 @@ import pytest
 from eval import bias, bias_terms
 from eval.bias_terms import flag_terms, read_terms
 from eval.config import EvalConfig
+from eval.data import EvalData
 from eval.run import run_evaluation
 from iconoclip.errors import EvaluationError
 
@@ -141,7 +142,12 @@ def test_an_evaluation_flags_words_and_compares_groups(make_shards, tmp_path: Pa
     run_evaluation(EvalConfig.validate_data(data, where="test"))
     rows = [json.loads(line) for line in (tmp_path / "out" / "bias.jsonl").read_text().splitlines()]
     terms = {(row["where"], row["term"]): row for row in rows if row["kind"] == "term"}
-    assert terms["captions of train/", "leeuw"]["count"] > 0
+    train = EvalData(root).records("train")
+    in_dutch = sum(caption.lang == "nl" for record in train for caption in record.captions)
+    assert (
+        0 < terms["captions of train/", "leeuw"]["count"] <= terms["captions of train/", "leeuw"]["texts"] == in_dutch
+    )
+    assert in_dutch < sum(len(record.captions) for record in train)
     assert terms["captions of shard_retrieval", "leeuw"]["examples"][0]["text"].startswith("een leeuw")
     kinds = {(row["kind"], row["field"]) for row in rows if row["kind"] != "term"}
     assert kinds == {("gap", "institution"), ("exposure", "institution")}
