@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from iconoclip.errors import EvaluationError, InUseError
+from iconoclip.errors import EvaluationError, IconoclipError, InUseError
 from iconoclip.files import sha256_json, write_text
 from iconoclip.provenance import describe_run, lock_folder, software, utc_now, write_run
 
@@ -121,7 +121,7 @@ def _prepare(config: EvalConfig, data: EvalData, kept: KeptBenchmarks) -> list[t
     for benchmark in config.benchmarks:
         try:
             ready.append((benchmark, kept.open(benchmark) if config.from_cache else benchmark.prepare(data)))
-        except EvaluationError as error:
+        except IconoclipError as error:
             problems.append(f"{benchmark.shown_name}: {error}")
     if problems:
         total = len(config.benchmarks)

@@ -351,12 +351,13 @@ def illuminations(tmp_path: Path) -> Path:
                 "The head of Christ",
                 "A lion",
                 "Alexander and Aristotle",
-            ][number % 3],
+            ][number % 3]
+            + f", no. {number // 6}",
             "type": "historiated initial",
             "iconClass": [["11D31", "49L12(M)"], "25F23(LION)", ["98B(ALEXANDER THE GREAT)", "98B(ARISTOTLE)", "X1"]][
                 number % 3
             ],
-            "dateRegisterIndex": 1374,
+            "dateRegisterIndex": 1374 if number else "1430-1435",
         }
         for number in range(33)
     ]
@@ -376,7 +377,18 @@ def test_descriptions_are_asked_for_their_notations_in_each_language(illuminatio
     assert german.class_prompts[1] == ("Raubtiere: Löwe",)
     assert [english.classes[c] for c in english.labels[2]] == ["98B(ALEXANDER THE GREAT)", "98B(ARISTOTLE)"]
     assert ready.facts["notations_not_in_Iconclass"] == ["X1 (11)"]
-    assert ready.pictures.records[0].year_min == 1374
+    years = [(record.year_min, record.year_max) for record in ready.pictures.records]
+    assert years == [(1430, 1435), *[(1374, 1374)] * 32]
+    assert len(set(ready.pictures.works)) == 18  # equal descriptions are one work
+
+
+def test_a_language_that_iconclass_lacks_is_said_with_the_benchmark(illuminations, tmp_path: Path, tiny_model_dir):
+    data = {
+        "verb": "eval", "out": str(tmp_path / "out"), "models": [str(tiny_model_dir)],
+        "benchmarks": [{"kind": "kb_illuminations", "root": str(illuminations), "languages": ["nl"]}],
+    }  # fmt: skip
+    with pytest.raises(EvaluationError, match="kb_illuminations: Iconclass has no texts in 'nl' here; it has en, de"):
+        run_evaluation(EvalConfig.validate_data(data, where="test"))
 
 
 def test_an_evaluation_without_shards_runs_from_files_to_the_report(

@@ -5,6 +5,7 @@
 """
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -119,18 +120,22 @@ class KbIlluminations(FilesBenchmark):
         return list(found.values())
 
     def _record(self, row: dict[str, Any]) -> "Record":
+        from iconoclip.files import sha256_json
         from iconoclip.records import Caption, Record
 
         text = " ".join(str(row.get("description") or row.get("descriptionEN") or "").split())
         notations = row.get("iconClass") or []
-        year, kinds = row.get("dateRegisterIndex"), row.get("type") or []
+        years = [int(year) for year in re.findall(r"\d{3,4}", str(row.get("dateRegisterIndex") or ""))]
+        kinds = row.get("type") or []
         return Record(
             id=str(row["illuminationID"]),
             source=self.kind_name,
             institution="KB, National Library of the Netherlands",
             captions=(Caption(text, "en", "description", "page"),) if text else (),
             iconclass=tuple([notations] if isinstance(notations, str) else map(str, notations)),
-            year_min=year if isinstance(year, int) else None,
-            year_max=year if isinstance(year, int) else None,
+            year_min=min(years, default=None),
+            year_max=max(years, default=None),
             object_type="; ".join([kinds] if isinstance(kinds, str) else map(str, kinds)),
+            # Equal descriptions have the same answer: they are no independent evidence.
+            work_group=f"{self.kind_name}:{sha256_json(text)[:20]}",
         )
