@@ -83,7 +83,7 @@ def model_rows(task: Task, pictures: Pictures, scores: Mapping[str, Scores], *, 
         texts = [row for row in asked if row["query_kind"] == "text"] or asked
         for name, values in groups.items():
             own = [values[place[row["key"]]] for row in texts]
-            works = [row["work_group"] or row["key"] for row in texts]
+            works = [pictures.works[place[row["key"]]] for row in texts]
             right = np.array([_value(row) for row in texts], dtype=np.float64)
             if texts:
                 rows.append(_row("gap", benchmark, task.name, model, name, gap(right, own, works, seed=seed)))

@@ -128,6 +128,18 @@ def test_rows_have_every_column_and_name_what_was_found():
     assert rows[0]["percentile"] == 0
 
 
+def test_rows_name_the_works_that_are_drawn_together_so_that_intervals_can_be_worked_out_from_them():
+    # Works a and b share a caption: one query answers for both, so they are one unit of chance, as in the measures.
+    pictures = _pictures(["a", "a", "b", "c"], texts=["one", "the same", "the same", "other"])
+    words = {text: [1.0, 0.0] for text in ("one", "the same", "other")}
+    scores = Retrieval(pictures, (_gallery(pictures),)).score(_Embedder([[1.0, 0.0]] * 4, words))
+    for direction, kind in (("text_to_image", "text"), ("image_to_text", "image")):
+        measure = next(m for m in scores.measures if m.metric == f"{direction}/hit_rate@1")
+        drawn = [row["work_group"] for row in scores.rows if row["query_kind"] == kind]
+        assert drawn == measure.queries.works.tolist()
+        assert len(set(drawn)) == 2
+
+
 def test_chunks_of_queries_change_nothing(monkeypatch: pytest.MonkeyPatch):
     rng = np.random.default_rng(0)
     queries, gallery = (rng.standard_normal((n, 8)).astype(np.float32) for n in (50, 90))

@@ -112,7 +112,7 @@ class ImageRetrieval:
             for (_, positions), (_, positive) in zip(self.groups, self._relations, strict=True)
             for place in np.flatnonzero(positive.any(axis=1))
         ]
-        units = [self.plates[position] if self.plates else self.pictures.works[position] for position in asked]
+        units = [self._unit(position) for position in asked]
         queries = Queries(np.array(units), masks(**picture_slices(self.pictures, asked)))
         found = []
         for k in self.ks:
@@ -133,6 +133,10 @@ class ImageRetrieval:
         found.append(Measure("image_to_image/mean_percentile_rank", queries, percentiles, by_chance))
         return tuple(found)
 
+    def _unit(self, position: int) -> str:
+        """What is drawn at once: all queries about one plate, or about one work."""
+        return self.plates[position] if self.plates else self.pictures.works[position]
+
     def _rows(
         self,
         positions: tuple[int, ...],
@@ -151,7 +155,7 @@ class ImageRetrieval:
             rows.append(
                 sample_row(
                     key=keys[place],
-                    work_group=self.pictures.works[positions[place]],
+                    work_group=self._unit(positions[place]),
                     source=self.pictures.records[positions[place]].source,
                     query_kind="image",
                     rank=int(rank),

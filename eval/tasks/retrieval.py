@@ -209,7 +209,7 @@ class Retrieval:
             owner = gallery.owners[query][0] if from_text else query
             yield sample_row(
                 key=keys[owner],
-                work_group=self.pictures.works[gallery.positions[owner]],
+                work_group=side.works[query],
                 source=self.pictures.records[side.positions[query]].source,
                 language=side.languages[query],
                 query=gallery.texts[query] if from_text else gallery.texts[right[0]],
