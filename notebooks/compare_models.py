@@ -26,6 +26,7 @@ from pathlib import Path
 import pandas as pd
 
 from eval.explore_results import compare_rows, got_worse, show_rows, text_queries
+from eval.report_data import Question, Results
 from eval.report_reading import read_results
 from eval.statistics import detectable_difference
 from iconoclip.notebook import enter_project, setting
@@ -46,13 +47,22 @@ A, B = results.models[0], results.models[-1]
 #
 # `B less A`: right of 0 the second model is better, left of it the first. The line is the 95 % interval: where it
 # crosses 0, no difference was shown. That is not the same as "they are equal". (Of ranks, where less is better, read
-# it the other way round.)
+# it the other way round.) Where training had seen some of the pictures, the figures are those without them.
 
 # %%
+for name in sorted(results.leaked):
+    print(f"{name}: training had seen some of its pictures; the figures here and in the next table leave them out")
+
+
+def unseen(question: Question) -> Results:
+    """The results by which a question is judged: without what training had seen."""
+    return results.without_seen if question.benchmark in results.leaked else results
+
+
 comparisons = [
     (question, found)
     for question in results.questions
-    if (found := results.compare(A, B, question, question.primary)) is not None and found.delta is not None
+    if (found := unseen(question).compare(A, B, question, question.primary)) is not None and found.delta is not None
 ]
 intervals(
     [Estimate(f"{q.benchmark} · {q.task} ({c.n})", c.delta, c.ci_low, c.ci_high) for q, c in comparisons],
@@ -70,7 +80,7 @@ intervals(
 # %%
 table = []
 for question, found in comparisons:
-    score = results.find(B, question, question.primary)
+    score = unseen(question).find(B, question, question.primary)
     table.append(
         {
             "benchmark": question.benchmark,

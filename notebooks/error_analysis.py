@@ -94,7 +94,7 @@ intervals(
     title=f"{MODEL}: {QUESTION.primary}, by part (number of questions)",
     reference=scores[0].chance if scores else None,
     is_share="rank" not in QUESTION.primary or "percentile" in QUESTION.primary,
-)
+) if scores else "no part is large enough for a score"
 
 # %% [markdown]
 # ## How wrong is wrong
@@ -108,7 +108,7 @@ histogram(
     title="How many wrong pictures the right one beats",
     unit="% of the wrong pictures",
     bins=20,
-)
+) if queries else "no texts were asked"
 
 # %% [markdown]
 # ## The worst queries, with pictures
@@ -151,7 +151,8 @@ for code, asked in split_by(queries, "language").items():
 
 # %%
 shown = missed_words(queries, pictures, least=max(3, len(queries) // 50))[:15]
-bars({each["word"]: round(100 * each["share"]) for each in shown}, title="Words missed most often", unit="% of queries")
+shares = {each["word"]: round(100 * each["share"]) for each in shown}
+bars(shares, title="Words missed most often", unit="% of queries") if shares else "no words were missed often"
 
 # %% [markdown]
 # ## Which class is taken for which

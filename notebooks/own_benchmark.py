@@ -180,11 +180,11 @@ intervals(estimates, title=f"{file.title}: {asked[0].primary}", reference=chance
 
 # %%
 rows = [row for row in results.samples("yours", asked[0]) or [] if row["y_true"]]
-matrix(*count_confusions(rows), title=f"yours, {asked[0].task}")
+matrix(*count_confusions(rows), title=f"yours, {asked[0].task}") if rows else "no classes"
 
 # %%
 wrong = [row for row in rows if not row["correct"]]
-show_labelled(results, wrong[:12], title=f"{len(wrong)} of {len(rows)} are wrong")
+show_labelled(results, wrong[:12], title=f"{len(wrong)} of {len(rows)} are wrong") if rows else "no classes"
 
 # %% [markdown]
 # ### By class
@@ -199,7 +199,7 @@ pd.DataFrame(
         {"class": name, "pictures": sum(called), "found": called[place], "share": f"{called[place] / sum(called):.0%}"}
         for place, (name, called) in enumerate(zip(classes, counts, strict=True))
     ]
-)
+) if rows else "no classes"
 
 # %% [markdown]
 # The whole report is a web page that opens without a network.

@@ -81,6 +81,22 @@ def test_own_benchmark_runs_and_its_results_are_read_without_shards(
     assert f"{len(losses(results, 'yours'))} figures got worse" in printed
 
 
+def test_own_benchmark_of_captions_shows_no_empty_plots(run_notebook, small_evaluation, tmp_path, make_jpeg):
+    from eval.benchmark_files import write_table
+
+    folder = tmp_path / "prints"
+    folder.mkdir()
+    for number in range(32):
+        (folder / f"{number}.jpg").write_bytes(make_jpeg(number))
+    rows = [(f"{number}.jpg", f"a ship, sheet {number}", "") for number in range(32)]
+    write_table(folder / "items.csv", ("file", "title", "label"), rows)
+    notebook = run_notebook(
+        ROOT / "notebooks" / "own_benchmark.py", PICTURES=folder, MODEL=small_evaluation / "model", OUT=tmp_path / "out"
+    )
+    assert shown(notebook, "text/plain").count("'no classes'") == 3
+    assert len(shown(notebook, "image/png")) == 1  # by language
+
+
 def test_notebook_without_its_data_says_what_to_do(run_notebook):
     with pytest.raises(CellExecutionError, match=r"SHARDS: .* is not there .*run `iconoclip demo`, or write"):
         run_notebook(ROOT / "notebooks" / "look_at_shards.py")
