@@ -9,7 +9,7 @@ import contextlib
 import importlib
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cached_property
 from numbers import Integral
@@ -20,8 +20,9 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from iconoclip.errors import EvaluationError
+from iconoclip.errors import EvaluationError, ShardError
 from iconoclip.files import atomic_path, sha256_json, write_text
+from iconoclip.shards import Manifest
 
 from .baselines import DESCRIBED_BY
 from .benchmarks.base import Benchmark, Prepared
@@ -30,6 +31,7 @@ from .data import Pictures
 
 if TYPE_CHECKING:
     from .contamination import Leaks
+    from .contestants import Contestant
 
 _log = logging.getLogger(__name__)
 
@@ -61,10 +63,11 @@ class KeptPictures:
 
 
 class KeptBenchmarks:
-    """The benchmarks of one evaluation in its cache."""
+    """The benchmarks of one evaluation of some models in its cache."""
 
-    def __init__(self, config: EvalConfig) -> None:
+    def __init__(self, config: EvalConfig, contestants: Sequence["Contestant"] = ()) -> None:
         self._config = config
+        self._contestants = contestants
         self._root = config.cache_folder / "benchmarks"
 
     def keep(self, benchmark: Benchmark, ready: Prepared) -> None:
@@ -147,10 +150,20 @@ class KeptBenchmarks:
 
     @cached_property
     def _training_sha256(self) -> str:
-        """Hash of what decides which training pictures are looked through."""
-        config = self._config.to_json()
-        models = [[model.get("name"), model.get("weights")] for model in config["models"]]
-        return sha256_json([config["contamination"], config.get("shards"), models])
+        """Hash of what decides which training pictures are looked through; where they and the models lie does not."""
+        options = self._config.to_json()["contamination"]
+        folders = [self._config.shards, *self._config.contamination.train]
+        sets = [_content(folder) for folder in folders if folder is not None]
+        return sha256_json([options | {"train": sets}, [each.weights_sha256([None]) for each in self._contestants]])
+
+
+def _content(folder: Path) -> str:
+    """Hash of the training shards of a set; of one that is not there its name."""
+    try:
+        shards = Manifest.read(folder).shards
+    except ShardError:
+        return str(folder)
+    return sha256_json(sorted(shard.sha256 for shard in shards if shard.split == "train"))
 
 
 def encode(value: Any, pictures: Pictures | None = None) -> Any:

@@ -51,8 +51,9 @@ def run_evaluation(config: EvalConfig, share: Share | None = None) -> str:
     """
     started = time.monotonic()
     share = share or read_share()
-    data, kept = EvalData(config.shards), KeptBenchmarks(config)
+    data = EvalData(config.shards)
     contestants = [open_contestant(model, seed=config.seed) for model in config.models]
+    kept = KeptBenchmarks(config, contestants)
     prepared = _prepare(config, data, kept)
     embedders = Embedders(config, contestants, prepared, share)
     if share.count > 1:

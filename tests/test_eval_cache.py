@@ -191,6 +191,24 @@ def test_a_published_cache_gives_the_same_results_without_the_pictures(write_eva
         assert (tmp_path / "again" / name).read_text() == (tmp_path / "first" / name).read_text(), name
 
 
+def test_a_published_cache_serves_those_who_have_models_and_shards_elsewhere(
+    write_eval: Write, tiny_model_dir: Path, tmp_path: Path
+):
+    models = [{"name": str(tiny_model_dir), "label": "a"},
+              {"name": str(tiny_model_dir), "weights": "random", "label": "b"}]  # fmt: skip
+    first = write_eval("first", models=models)
+    run_evaluation(EvalConfig.load(first))
+    (tmp_path / "shards").rename(tmp_path / "theirs")
+    shutil.copytree(tiny_model_dir, tmp_path / "their model")
+    moved = [model | {"name": str(tmp_path / "their model")} for model in models]
+    cache = {"cache": str(tmp_path / "first" / "cache"), "from_cache": True}
+    again = write_eval("again", models=moved, shards=str(tmp_path / "theirs"), **cache)
+    run_evaluation(EvalConfig.load(again))
+    assert read_rows(again) == read_rows(first)
+    for name in ("comparisons.jsonl", "contamination.jsonl"):
+        assert (tmp_path / "again" / name).read_text() == (tmp_path / "first" / name).read_text(), name
+
+
 def test_what_a_published_cache_lacks_is_named(write_eval: Write, tmp_path: Path):
     first = write_eval("first")
     run_evaluation(EvalConfig.load(first))
