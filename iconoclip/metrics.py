@@ -156,6 +156,22 @@ def chance_rank(num_wrong: int, num_positive: int) -> float:
 
 
 @lru_cache(maxsize=4096)
+def chance_median_rank(num_wrong: int, num_positive: int) -> float:
+    """Median rank of the best right answer under a random order; between two ranks where either half is that likely.
+
+    Several right answers make it smaller than the expected rank: of 45 wrong and 5 right 7, and 8.5 is expected.
+    Example: 19 wrong, 1 right: 10.5. 8 wrong, 2 right: 3, since the best is later with (7 * 6) / (10 * 9) = 0.47.
+    """
+    if num_positive <= 1:
+        return float(num_wrong + 1) if num_positive <= 0 else 1 + num_wrong / 2
+    later, num_gallery, median = 1.0, num_wrong + num_positive, 0
+    while later > 0.5 + 1e-12:
+        later *= (num_wrong - median) / (num_gallery - median)
+        median += 1
+    return median + 0.5 if abs(later - 0.5) <= 1e-12 else float(median)
+
+
+@lru_cache(maxsize=4096)
 def chance_reciprocal_rank(num_wrong: int, num_positive: int) -> float:
     """Expected 1 / rank of the best right answer under a random order; 0 without right answers.
 

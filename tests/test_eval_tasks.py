@@ -91,6 +91,7 @@ def test_equal_captions_are_one_query_with_several_right_answers():
     assert found["text_to_image/hit_rate@1"].values.tolist() == [1, 0]
     # chance: 2 of 3 and 1 of 3
     assert found["text_to_image/hit_rate@1"].chance == pytest.approx([2 / 3, 1 / 3])
+    assert found["text_to_image/median_rank"].chance.tolist() == [1, 2]  # 4/3 and 2 are expected
     # Among the first two of "a lion" are both lions; the ship is second, behind a lion.
     assert found["text_to_image/recall@2"].values.tolist() == [1, 1]
     assert found["text_to_image/mean_percentile_rank"].values.tolist() == [1, 0.5]

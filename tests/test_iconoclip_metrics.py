@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -288,3 +290,13 @@ def test_every_figure_is_a_share_and_grows_with_a_better_ranking(case):
         strict=True,
     ):
         assert ((worse[has] >= 0) & (worse[has] <= best[has] + 1e-12) & (best[has] <= 1)).all(), name
+
+
+@pytest.mark.parametrize(("wrong", "right"), [(19, 1), (8, 2), (45, 5), (0, 3), (7, 1)])
+def test_the_median_rank_by_chance_is_that_of_random_orders(wrong: int, right: int):
+    later = [math.comb(wrong + right - rank, right) / math.comb(wrong + right, right) for rank in range(wrong + 2)]
+    median = metrics.chance_median_rank(wrong, right)
+    assert later[math.floor(median)] <= 0.5 <= later[math.ceil(median) - 1]
+    assert metrics.chance_median_rank(19, 1) == 10.5
+    assert metrics.chance_median_rank(8, 2) == 3
+    assert metrics.chance_median_rank(5, 0) == 6

@@ -159,7 +159,8 @@ class Retrieval:
         measures += self._whole_ranking(measure, found)
         guess = np.where(wrong > 0, right / (right + 1), np.nan)
         measures.append(measure("mean_percentile_rank", found.percentiles, guess))
-        measures.append(measure("median_rank", found.ranks.astype(np.float64), 1 + wrong / (right + 1), is_rank=True))
+        guess = np.array([metrics.chance_median_rank(int(w), int(r)) for w, r in zip(wrong, right, strict=True)])
+        measures.append(measure("median_rank", found.ranks.astype(np.float64), guess, is_rank=True))
         if self.paired_languages and direction == "text_to_image":
             measures.append(self._language_difference(found.percentiles, self.paired_languages))
         return measures
