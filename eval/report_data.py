@@ -167,6 +167,11 @@ class Results:
         """The row of a model; None if there is none."""
         return self._index.get((model, question.benchmark, question.task, metric, slice_))
 
+    def has_several_labels(self, question: Question) -> bool:
+        """Whether pictures of a question may have several right labels."""
+        tasks = self.sheets.get(question.benchmark, {}).get("tasks") or []
+        return any(task.get("name") == question.task and task.get("kind") == "multilabel" for task in tasks)
+
     def metrics(self, question: Question) -> list[str]:
         """Metrics of a question, the primary one first."""
         found = dict.fromkeys(score.metric for score in self.of(question) if score.model in self.models)

@@ -143,11 +143,13 @@ def _small(thumbs: Thumbs) -> Thumbs:
 
 
 def _classification(words: Words, results: Results, question: Question, models: Sequence[str]) -> list[str]:
-    parts = [f"<h4>{words.html('confusion.title')}</h4>", *_unscored(words, results, question, models)]
-    parts.append(pages.paragraph(words("confusion.about"), css="small quiet"))
-    for model in models:
-        rows = [row for row in results.samples(model, question) or [] if row["y_true"]]
-        parts.append(f"<h5><bdi>{pages.escape(model)}</bdi></h5>{_confusion(words, rows)}")
+    parts = _unscored(words, results, question, models)
+    if not results.has_several_labels(question):  # a picture of two classes is not one class taken for another
+        parts = [f"<h4>{words.html('confusion.title')}</h4>", *parts]
+        parts.append(pages.paragraph(words("confusion.about"), css="small quiet"))
+        for model in models:
+            rows = [row for row in results.samples(model, question) or [] if row["y_true"]]
+            parts.append(f"<h5><bdi>{pages.escape(model)}</bdi></h5>{_confusion(words, rows)}")
     model = models[-1]
     rows = [row for row in results.samples(model, question) or [] if row["y_true"] and row["y_pred"]]
     rows.sort(key=lambda row: (-(row["score"] if row["score"] is not None else -1e9), row["key"]))

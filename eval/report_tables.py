@@ -9,6 +9,7 @@ from iconoclip.pages import escape
 from .report_data import Question, Results, Score, higher_is_better, is_difference, is_share
 from .report_figures import upper_bound, whisker
 from .report_words import NO_VALUE, Words
+from .statistics import too_few
 
 
 def score_tables(words: Words, results: Results, question: Question) -> list[str]:
@@ -129,7 +130,10 @@ def _score_row(words: Words, model: str, metric: str, score: Score, free: tuple[
 
 def short_reason(words: Words, score: Score) -> str:
     """Why there is no score, in a few words; the whole reason stands above the table."""
-    return words("reason.above" if score.slice == "all" and score.reason else "reason.too_few")
+    if score.slice == "all" and score.reason:
+        return words("reason.above")
+    is_small = score.n is None or too_few(score.n, score.n_clusters or 0)
+    return words("reason.too_few" if is_small else "outcome.not_scored")
 
 
 def _slice_table(words: Words, results: Results, question: Question, metric: str, slices: Sequence[str]) -> str:
@@ -145,7 +149,7 @@ def _slice_table(words: Words, results: Results, question: Question, metric: str
         cells = [f"<bdi>{escape(words.sliced(name))}</bdi>", words.count(known.n), words.count(known.n_clusters)]
         if all(score is None or score.value is None for score in scores):
             empty = [""] * (len(head) - 4)
-            rows.append([*cells, f'<span class="quiet">{words.html("reason.too_few")}</span>', *empty])
+            rows.append([*cells, f'<span class="quiet">{escape(short_reason(words, known))}</span>', *empty])
             continue
         for score in scores:
             low, high = (score.ci_low, score.ci_high) if score else (None, None)

@@ -161,7 +161,11 @@ bars(shares, title="Words missed most often", unit="% of queries") if shares els
 # what they are, the columns what the model called them. Off the diagonal stand the mistakes.
 
 # %%
-labelled = [q for q in results.questions if any(row["y_true"] for row in results.samples(MODEL, q) or [])]
+labelled = [
+    q
+    for q in results.questions
+    if any(row["y_true"] for row in results.samples(MODEL, q) or []) and not results.has_several_labels(q)
+]
 for question in labelled:
     print(f"{question.benchmark} · {question.task}")
 if not labelled:

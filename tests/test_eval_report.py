@@ -239,6 +239,27 @@ def test_a_small_slice_shows_its_count_and_no_score(folder, tmp_path):
     assert row[:5] == ["language: English (en)", "35", "21", "2.9 %", "0.0 – 8.6 %"]
 
 
+def test_a_large_slice_without_a_score_is_not_called_too_small(folder, tmp_path):
+    def enlarge(row):
+        return row | {"n": 290, "n_clusters": 190} if row["slice"] == "language=nl" else row
+
+    change(folder, "results.jsonl", enlarge)
+    page = parse(write_report([folder], tmp_path / "report.html"))
+    assert next(row for row in page.rows if row[0] == "language: Dutch (nl)")[:4] == [
+        "language: Dutch (nl)", "290", "190", "not scored",
+    ]  # fmt: skip
+
+
+def test_pictures_of_several_classes_have_no_confusion_matrix(folder, tmp_path):
+    assert "Which class was taken for which" in read(write_report([folder], tmp_path / "report.html"))
+    run = json.loads((folder / "run.json").read_text())
+    run["benchmarks"].append({"name": "kinds", "tasks": [{"name": "zero_shot", "kind": "multilabel"}]})
+    (folder / "run.json").write_text(json.dumps(run))
+    page = read(write_report([folder], tmp_path / "report.html"))
+    assert "Which class was taken for which" not in page
+    assert "Surest and wrong" in page
+
+
 def test_hostile_captions_stay_text(folder, tmp_path):
     path = write_report([folder], tmp_path / "report.html")
     text, page = path.read_text(encoding="utf-8"), parse(path)
