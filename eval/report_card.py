@@ -17,7 +17,7 @@ def report_blocks(_words: Words, results: Results) -> str:
     """
     documents = []
     for model in results.models:
-        rows = [asdict(score) for score in results.scores if score.model == model]
+        rows = [asdict(score) for score in (*results.scores, *results.clean) if score.model == model]
         files = eval_results(rows, results.runs)
         blocks = {"model": model, "model-index": model_index(model, rows)}
         documents.append(blocks | {f"{EVAL_RESULTS_FOLDER}/{name}": entries for name, entries in files.items()})

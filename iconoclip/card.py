@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from .card_results import Row, main_rows, model_index
+from .card_results import Row, main_rows, model_index, row_key, unseen
 
 START = "<!-- generated:start -->"
 END = "<!-- generated:end -->"
@@ -216,6 +216,7 @@ def _results(facts: CardFacts) -> str:
             "`iconoclip eval` measures it."
         )
     start = {_row_key(row): row for row in main_rows(facts.start_results)}
+    clean = unseen(facts.results)
     lines = [
         "## Results",
         "",
@@ -231,7 +232,7 @@ def _results(facts: CardFacts) -> str:
             row["task"],
             row["metric"],
             row["slice"],
-            _value(row),
+            f"{_value(row)} ({clean[row_key(row)]})" if row_key(row) in clean else _value(row),
             _value(before) if before else "",
             _number(row.get("chance")),
             f"{row['n']:,}",

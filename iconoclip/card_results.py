@@ -31,8 +31,29 @@ def main_rows(rows: Iterable[Row]) -> list[Row]:
     ]
 
 
+def unseen(rows: Iterable[Row]) -> dict[tuple[str, ...], str]:
+    """By :func:`row_key`, what a figure is without the samples that training had seen, where it had seen any."""
+    rows = list(rows)
+    whole = {row_key(row): row for row in rows if row.get("subset", "all") == "all"}
+    found = {}
+    for row in rows:
+        other = whole.get(row_key(row))
+        if row.get("subset") == "clean" and other is not None and other["n"] != row["n"]:
+            figure = "no score" if row["value"] is None else f"{row['value']:.4f}, {_spread(row)}"
+            n = f", n {row['n']}" if row["value"] is None else ""
+            found[row_key(row)] = f"training had seen some of it, without that: {figure}{n}"
+    return found
+
+
+def row_key(row: Row) -> tuple[str, ...]:
+    """What a row of one model is about."""
+    return tuple(str(row[name]) for name in ("benchmark", "task", "slice", "metric"))
+
+
 def model_index(title: str, rows: Iterable[Row]) -> list[dict[str, Any]]:
     """Content of ``model-index``; empty without scores over all samples."""
+    rows = list(rows)
+    clean = unseen(rows)
     results: dict[tuple[str, str], dict[str, Any]] = {}
     for row in main_rows(rows):
         if row["slice"] != "all" or row["value"] is None:
@@ -42,7 +63,7 @@ def model_index(title: str, rows: Iterable[Row]) -> list[dict[str, Any]]:
             dataset["revision"] = row["benchmark_revision"]
         task = {"type": _hub_task(row["task"]), "name": row["task"]}
         place = results.setdefault((row["task"], row["benchmark"]), {"task": task, "dataset": dataset, "metrics": []})
-        name = f"{row['metric']}, {_spread(row)}"
+        name = "; ".join(part for part in (f"{row['metric']}, {_spread(row)}", clean.get(row_key(row))) if part)
         place["metrics"].append({"type": row["metric"], "value": round(row["value"], 4), "name": name})
     return [{"name": title, "results": list(results.values())}] if results else []
 
@@ -54,6 +75,8 @@ def eval_results(rows: Iterable[Row], runs: Iterable[Mapping[str, Any]]) -> dict
     task: the Hub shows an entry on a leaderboard where the data set's ``eval.yaml`` lists a task of that name.
     ``revision`` only where a commit of the data is pinned.
     """
+    rows = list(rows)
+    clean = unseen(rows)
     whole = [row for row in rows if row["slice"] == "all" and row.get("subset", "all") == "all"]
     files = dict[str, list[dict[str, Any]]]()
     for run in runs:
@@ -62,11 +85,11 @@ def eval_results(rows: Iterable[Row], runs: Iterable[Mapping[str, Any]]) -> dict
             mine = [row for row in whole if row["benchmark"] == sheet["name"] and row["value"] is not None]
             mine = [row for row in mine if (row["benchmark"], row["task"], row["metric"]) in primary]
             if mine and sheet.get("hub_dataset"):
-                files[f"{sheet['name']}.yaml"] = [_entry(row, sheet) for row in mine]
+                files[f"{sheet['name']}.yaml"] = [_entry(row, sheet, clean.get(row_key(row), "")) for row in mine]
     return files
 
 
-def _entry(row: Row, sheet: Mapping[str, Any]) -> dict[str, Any]:
+def _entry(row: Row, sheet: Mapping[str, Any], without_seen: str) -> dict[str, Any]:
     dataset = {"id": sheet["hub_dataset"], "task_id": row["task"]}
     pinned = str(sheet.get("pinned_revision") or "")
     if _GIT_SHA.fullmatch(pinned):
@@ -74,7 +97,8 @@ def _entry(row: Row, sheet: Mapping[str, Any]) -> dict[str, Any]:
     entry: dict[str, Any] = {"dataset": dataset, "value": round(row["value"], 4)}
     if row.get("created"):
         entry["date"] = row["created"]
-    return entry | {"notes": f"{row['metric']}, {_spread(row)}, {row.get('software') or 'iconoclip'}"}
+    notes = f"{row['metric']}, {_spread(row)}, {row.get('software') or 'iconoclip'}"
+    return entry | {"notes": f"{notes}; {without_seen}" if without_seen else notes}
 
 
 def _spread(row: Row) -> str:

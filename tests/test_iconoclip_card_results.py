@@ -33,6 +33,19 @@ def test_slices_counts_and_clean_subsets_are_not_in_the_index():
     assert len(main_rows([ROW, ROW | {"slice": "language=fr"}, ROW | {"slice": "century=17"}])) == 2
 
 
+def test_a_figure_that_rests_on_pictures_seen_in_training_says_so():
+    clean = ROW | {"subset": "clean", "value": 0.0104, "ci_low": 0.0, "ci_high": 0.04, "n": 96}
+    said = "training had seen some of it, without that: 0.0104, 95 % interval 0.000 to 0.040, n 96"
+    metric = model_index("m", [ROW, clean])[0]["results"][0]["metrics"][0]
+    assert metric["value"] == 0.4712
+    assert metric["name"].endswith(f"n 3600; {said}")
+    assert eval_results([ROW, clean], [RUN])["xm3600.yaml"][0]["notes"].endswith(said)
+    few = clean | {"value": None, "n": 15}
+    assert "without that: no score, n 15" in model_index("m", [ROW, few])[0]["results"][0]["metrics"][0]["name"]
+    same = clean | {"n": ROW["n"]}  # nothing was seen
+    assert model_index("m", [ROW, same]) == model_index("m", [ROW])
+
+
 def test_the_hub_reads_eval_results_back():
     from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml, parse_eval_result_entries
 
