@@ -26,12 +26,17 @@ _OTHER_BRACES = re.compile(r"[{}]")
 _LANGUAGE_CODE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
 
 
+# Columns that say what figures are sliced by.
+ABOUT = ("institution", "date", "technique", "object_type")
+
+
 class Columns(Config):
     """Columns of a table, ``""`` where there is none.
 
     ``image`` is a path under ``root`` (in Parquet the picture itself); ``captions`` maps columns to their language,
     ``""`` where the column ``language`` tells it row by row; ``work`` groups pictures of one object; pictures without
-    one are works of their own.
+    one are works of their own. Figures are sliced by ``institution``, by the century of ``date``, which is read as
+    catalogues write it, by ``technique`` and ``object_type``.
     """
 
     image: str = "image"
@@ -41,6 +46,10 @@ class Columns(Config):
     language: str = ""
     work: str = ""
     split: str = ""
+    institution: str = ""
+    date: str = ""
+    technique: str = ""
+    object_type: str = ""
 
 
 class BenchmarkFile(Config):

@@ -14,6 +14,7 @@ from iconoclip import iconclass
 from iconoclip.errors import EvaluationError
 
 from .benchmark_files import (
+    ABOUT,
     FILE_NAME,
     BenchmarkFile,
     BenchmarkTask,
@@ -39,6 +40,13 @@ _NAMES = {
     "language": ("language", "lang", "sprache", "langue", "taal", "lingua"),
     "work": ("work", "work_group", "work_id", "object_id", "object", "record_id", "group"),
     "split": ("split", "set", "partition", "subset"),
+    "institution": ("institution", "museum", "library", "archive", "provider", "bibliothek", "bibliothèque",
+                    "bibliotheek", "musée", "biblioteca", "museo"),
+    "date": ("date", "dates", "year", "dating", "datum", "datierung", "datering", "année", "annee", "jahr", "jaar",
+             "anno"),
+    "technique": ("technique", "medium", "material", "technik", "techniek", "tecnica"),
+    "object_type": ("object_type", "type_of_object", "objektart", "objekttyp", "objecttype", "objectsoort",
+                    "type_objet", "tipo_oggetto"),
 }  # fmt: skip
 _OWN_WORKS = "every picture counts as a work of its own"
 _SEPARATORS = (" | ", "|", " ; ", ";", " $ ")
@@ -155,7 +163,7 @@ def _columns(
     unfit = [] if rows is None else [_unfit(role, name, values[name]) for role, name in _known_columns(names)]
     left_out = {name: note for name, note in unfit if note}
     names = [name for name in names if name not in left_out]
-    found = {role: _find(names, role) for role in ("id", "label", "language", "work", "split")}
+    found = {role: _find(names, role) for role in ("id", "label", "language", "work", "split", *ABOUT)}
     captions = {}
     for name in names:
         stem, _, suffix = name.casefold().rpartition("_")

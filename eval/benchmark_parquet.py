@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pyarrow.parquet as pq
 
 from iconoclip.errors import EvaluationError
 
-from .benchmark_files import BenchmarkFile
+from .benchmark_files import ABOUT, BenchmarkFile
 from .benchmark_read import Item, Items, check_columns, item_of
 from .benchmarks._files import Rows
 
@@ -68,7 +69,8 @@ def _item(file: BenchmarkFile, cells: dict[str, list[str]], where: str, place: i
     item = item_of(file.model_copy(update={"separator": "\x1f"}), joined, where, place)
     known = item.id if file.columns.id else f"{split}/{place}"
     captions = tuple(_captions(file, cells))
-    return Item(known, place, where, item.split or split, item.labels, captions, item.work)
+    about = {name: ", ".join(cells[getattr(file.columns, name)]) for name in item.about}
+    return replace(item, id=known, split=item.split or split, captions=captions, about=about)
 
 
 def _captions(file: BenchmarkFile, cells: dict[str, list[str]]) -> Iterator[tuple[str, str]]:
@@ -83,7 +85,8 @@ def _captions(file: BenchmarkFile, cells: dict[str, list[str]]) -> Iterator[tupl
 
 def _wanted(file: BenchmarkFile) -> set[str]:
     columns = file.columns
-    return {columns.id, columns.label, *columns.captions, columns.language, columns.work, columns.split}
+    about = (getattr(columns, name) for name in ABOUT)
+    return {columns.id, columns.label, *columns.captions, columns.language, columns.work, columns.split, *about}
 
 
 def _text(value: Any, classes: list[str] | None, file: BenchmarkFile) -> list[str]:

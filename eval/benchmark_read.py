@@ -6,14 +6,14 @@
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from iconoclip.errors import EvaluationError
 
-from .benchmark_files import BenchmarkFile
+from .benchmark_files import ABOUT, BenchmarkFile
 from .data import Store
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".webp", ".gif", ".bmp", ".jp2", ".avif"})
@@ -22,7 +22,10 @@ _DELIMITERS = ",;\t|"
 
 @dataclass(frozen=True)
 class Item:
-    """One picture of a benchmark; ``place`` is its position in the store, ``where`` names it in messages."""
+    """One picture of a benchmark; ``place`` is its position in the store, ``where`` names it in messages.
+
+    ``about`` has what is known of the columns in ``ABOUT``.
+    """
 
     id: str
     place: int
@@ -31,6 +34,7 @@ class Item:
     labels: tuple[str, ...] = ()
     captions: tuple[tuple[str, str], ...] = ()
     work: str = ""
+    about: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -213,7 +217,8 @@ def _joined(item: Item, other: Item) -> Item:
     """A picture that stands in several rows has the labels and captions of all of them."""
     labels = tuple(dict.fromkeys((*item.labels, *other.labels)))
     captions = tuple(dict.fromkeys((*item.captions, *other.captions)))
-    return replace(item, labels=labels, captions=captions, work=item.work or other.work)
+    about = {**other.about, **item.about}
+    return replace(item, labels=labels, captions=captions, work=item.work or other.work, about=about)
 
 
 def check_columns(file: BenchmarkFile, names: Sequence[str], where: str) -> None:
@@ -227,6 +232,7 @@ def check_columns(file: BenchmarkFile, names: Sequence[str], where: str) -> None
         columns.language,
         columns.work,
         columns.split,
+        *(getattr(columns, name) for name in ABOUT),
     ]
     missing = [name for name in wanted if name and name not in names]
     if missing:
@@ -236,6 +242,7 @@ def check_columns(file: BenchmarkFile, names: Sequence[str], where: str) -> None
 def item_of(file: BenchmarkFile, row: dict[str, str], where: str, place: int) -> Item:
     """Item of a row of texts; its id is the place where the row has none."""
     columns = file.columns
+    about = {name: _one_line(row.get(column, "")) for name in ABOUT if (column := getattr(columns, name))}
     captions = []
     for column, language in columns.captions.items():
         known = language or row.get(columns.language, "") or "und"
@@ -248,7 +255,12 @@ def item_of(file: BenchmarkFile, row: dict[str, str], where: str, place: int) ->
         labels=tuple(dict.fromkeys(_parts(row.get(columns.label, ""), file.separator))) if columns.label else (),
         captions=tuple(dict.fromkeys(captions)),
         work=row.get(columns.work, "") if columns.work else "",
+        about={name: cell for name, cell in about.items() if cell},
     )
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _parts(cell: str, separator: str) -> Iterator[str]:

@@ -14,7 +14,7 @@ import numpy as np
 from iconoclip.errors import EvaluationError, ShardError
 from iconoclip.shards import ShardSet, open_shards
 
-from .benchmark_files import BenchmarkFile, BenchmarkTask
+from .benchmark_files import ABOUT, BenchmarkFile, BenchmarkTask
 from .benchmark_read import Item, Items
 
 CLASSES, TEMPLATES, KIND, COUNT = (
@@ -139,6 +139,7 @@ def _item(
         labels=labels,
         captions=captions,
         work=str(known.get("work") or ""),
+        about={name: str(known[name]) for name in ABOUT if known.get(name)},
     )
 
 

@@ -118,7 +118,7 @@ def _members(item: Item, items: Items, file: BenchmarkFile, keys: list[str]) -> 
         yield "npy", buffer.getvalue()
     yield extension, picture
     about = {"id": item.id, "work": item.work, "languages": [language for _, language in item.captions]}
-    yield "json", json.dumps(about, ensure_ascii=False).encode()
+    yield "json", json.dumps({**about, **item.about}, ensure_ascii=False).encode()
 
 
 def _write_texts(out: Path, file: BenchmarkFile, keys: list[str]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from iconoclip.errors import EvaluationError
 from iconoclip.files import atomic_path, write_text
 
-from .benchmark_files import FILE_NAME, BenchmarkFile, Columns, write_benchmark_file
+from .benchmark_files import ABOUT, FILE_NAME, BenchmarkFile, Columns, write_benchmark_file
 from .benchmark_pictures import find_broken, plain_picture
 from .benchmark_read import Item, Items
 
@@ -30,7 +30,8 @@ def export_hf(file: BenchmarkFile, items: Items, out: Path) -> dict[str, int]:
     for item in items.items:
         if item.place not in broken:
             splits.setdefault(item.split or file.split, []).append(item)
-    features = _features(file)
+    about = [name for name in ABOUT if any(name in item.about for item in items.items)]
+    features = _features(file, about)
     schema = features.arrow_schema
     for split, found in splits.items():
         with (
@@ -40,14 +41,15 @@ def export_hf(file: BenchmarkFile, items: Items, out: Path) -> dict[str, int]:
             for table in _tables(found, items, file, schema):
                 writer.write_table(table)
     write_text(out / "README.md", _card(file, splits, len(broken)))
-    _write_own_file(out, file)
+    _write_own_file(out, file, about)
     return {split: len(found) for split, found in splits.items()}
 
 
-def _features(file: BenchmarkFile) -> Any:
+def _features(file: BenchmarkFile, about: Sequence[str]) -> Any:
     from datasets import ClassLabel, Features, Image, List, Value
 
     columns: dict[str, Any] = {"image": Image(), "id": Value("string"), "work": Value("string")}
+    columns |= {name: Value("string") for name in about}
     if file.task == "retrieval":
         columns |= {"caption": List(Value("string")), "language": List(Value("string"))}
     else:
@@ -66,6 +68,7 @@ def _tables(found: Sequence[Item], items: Items, file: BenchmarkFile, schema: An
             data, extension = plain_picture(items.store.image_bytes(item.place))
             name = f"{item.place:07d}.{extension}"
             row: dict[str, Any] = {"image": {"bytes": data, "path": name}, "id": item.id, "work": item.work}
+            row |= item.about
             if file.task == "retrieval":
                 row |= {"caption": [text for text, _ in item.captions], "language": [lang for _, lang in item.captions]}
             else:
@@ -98,13 +101,14 @@ def _card(file: BenchmarkFile, splits: dict[str, list[Item]], num_broken: int) -
     )
 
 
-def _write_own_file(out: Path, file: BenchmarkFile) -> None:
+def _write_own_file(out: Path, file: BenchmarkFile, about: Sequence[str]) -> None:
     values = file.model_dump(mode="json", exclude_defaults=True, exclude={"root", "table", "columns", "separator"})
     columns = Columns(
         image="image", id="id", work="work",
         label="" if file.task == "retrieval" else "label",
         captions={"caption": ""} if file.task == "retrieval" else {},
         language="language" if file.task == "retrieval" else "",
+        **{name: name for name in about},
     )  # fmt: skip
     values |= {
         "verb": "benchmark",

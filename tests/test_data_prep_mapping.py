@@ -3,9 +3,9 @@
 import pytest
 
 from data_prep.captions import clean_text, default_caption, is_empty_of_meaning
-from data_prep.dates import read_years
 from data_prep.mapping import CaptionRule, RowRule, TextRule, check_columns, fill
 from data_prep.sources.local import LocalSource
+from iconoclip.dates import read_years
 from iconoclip.errors import SourceError
 from iconoclip.languages import language_code, language_name
 from iconoclip.records import Caption

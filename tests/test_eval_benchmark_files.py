@@ -336,6 +336,26 @@ def test_an_evaluation_reads_a_benchmark_without_shards(museum: Path, evaluate, 
     assert {"language=nl", "language=en"} <= languages
 
 
+def test_figures_are_sliced_by_what_a_table_says_of_its_pictures(tmp_path: Path, make_jpeg, evaluate):
+    (tmp_path / "prints").mkdir()
+    rows = []
+    for number in range(160):
+        (tmp_path / "prints" / f"{number}.jpg").write_bytes(make_jpeg(number))
+        technique, kind = ("Ets; papier", "Gravure")[number // 40 % 2], ("prent", "kaart")[number // 20 % 2]
+        about = (("KBR", "KB")[number % 2], ("[ca. 1650]", "XVIIIe siècle")[number // 80], technique, kind)
+        rows.append((f"{number}.jpg", ("ship", "lion")[number % 2], *about))
+    columns = ("image", "label", "museum", "Datering", "Techniek", "objectsoort")
+    write_table(tmp_path / "prints" / "items.csv", columns, rows)
+    said = new_benchmark(tmp_path / "prints")
+    assert "column 'Datering' is the date" in said
+    _, rows, _ = evaluate({"kind": "file", "path": str(tmp_path / "prints" / "benchmark.yaml"), "probes": False})
+    counts = {row["slice"]: row["n"] for row in rows if row["metric"] == "accuracy@1"}
+    assert counts == {
+        "all": 160, "institution=KBR": 80, "institution=KB": 80, "century=17": 80, "century=18": 80,
+        "technique=Ets": 80, "technique=Gravure": 80, "object_type=prent": 80, "object_type=kaart": 80,
+    }  # fmt: skip
+
+
 def test_a_benchmark_that_moved_is_an_error(museum: Path, evaluate, make_jpeg):
     new_benchmark(museum, task="retrieval")
     benchmark = {"kind": "file", "path": str(museum)}

@@ -53,11 +53,12 @@ def museum(tmp_path: Path, make_jpeg):
                 data = buffer.getvalue()
             (root / name).write_bytes(data[:200] if i in (5, 12) else data)
             label = list(CLASSES)[i % 3] + ("; ship" if task == "multilabel" and i % 2 else "")
-            rows.append((name, label, f"Title {i},\u2028second line", f"w{i // 2}", "train" if i % 5 == 0 else "test"))
-        write_table(root / "items.csv", ("image", "label", "title", "work", "split"), rows)
+            split, year = "train" if i % 5 == 0 else "test", f"ca. {1600 + i}" if i % 2 else ""
+            rows.append((name, label, f"Title {i},\u2028second line", f"w{i // 2}", split, year))
+        write_table(root / "items.csv", ("image", "label", "title", "work", "split", "year"), rows)
         values = {
             "verb": "benchmark", "name": f"museum_{task}", "title": "Museum", "licence": "CC0 1.0", "task": task,
-            "table": "items.csv", "columns": {"id": "image", "work": "work", "split": "split"},
+            "table": "items.csv", "columns": {"id": "image", "work": "work", "split": "split", "date": "year"},
         }  # fmt: skip
         if task == "retrieval":
             values["columns"]["captions"] = {"title": "en"}
@@ -84,7 +85,7 @@ def test_what_is_exported_comes_back(museum, tmp_path: Path, task: str):
     assert len(found.items) == 28
     for item in found.items:
         before = original[item.id]
-        assert (item.work, item.split) == (before.work, before.split)
+        assert (item.work, item.split, item.about) == (before.work, before.split, before.about)
         assert item.captions == before.captions
         texts = [" ".join(CLASSES[label]["en"].split()) for label in before.labels]
         assert sorted(back.classes[label]["en"].split() for label in item.labels) == sorted(t.split() for t in texts)
@@ -203,6 +204,7 @@ def test_the_hub_layout_is_read_by_datasets_and_by_us(museum, tmp_path: Path, ta
     for item in found.items:
         before = original[item.id]
         assert (set(item.labels), item.captions, item.work) == (set(before.labels), before.captions, before.work)
+        assert item.about == before.about
 
 
 def test_parquet_of_others_becomes_a_benchmark(museum, tmp_path: Path):

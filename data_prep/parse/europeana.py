@@ -9,7 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from ..dates import read_years
+from iconoclip.dates import read_years
+
 from .edm import europeana_id, parse_graph
 from .json import Object, as_object, as_text, objects, strings
 from .parsed import Parsed, ParseError, ParseReason, Text, View, unique, unique_texts

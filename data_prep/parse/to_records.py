@@ -7,10 +7,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from iconoclip.dates import read_years
 from iconoclip.records import Caption, Record, Rights
 
 from ..captions import comparable, is_empty_of_meaning
-from ..dates import read_years
 from ..rights import merge_classes
 from .labels import is_code, is_shelfmark, without_file_name, without_folio
 from .parsed import RIGHTS_PLACES, Parsed, RightsPart, Statement, Text, View, unique

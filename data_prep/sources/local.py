@@ -12,12 +12,12 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from iconoclip.dates import read_years
 from iconoclip.errors import SourceError
 from iconoclip.languages import language_code
 from iconoclip.records import Caption, Record, RejectReason
 
 from ..captions import clean_text, comparable, is_empty_of_meaning
-from ..dates import read_years
 from ..fetch.pictures import is_web_address, remote_picture
 from ..local_files import LocalPicture, list_pictures
 from ..local_rights import RightsRules

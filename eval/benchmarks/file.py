@@ -252,14 +252,22 @@ class _Tested:
 
 
 def _record(item: "Item", file: "BenchmarkFile") -> "Record":
+    from iconoclip.dates import read_years
     from iconoclip.records import Caption, Record
 
+    date = item.about.get("date", "")
+    year_min, year_max = read_years(date)
+    label = item.labels[0] if item.labels and file.task == "classification" else ""
     return Record(
         id=item.id,
         source=file.name,
-        institution=file.title,
+        institution=item.about.get("institution", file.title),
         captions=tuple(Caption(text, language, "caption", "page") for text, language in item.captions),
-        object_type=item.labels[0] if item.labels and file.task == "classification" else "",
+        date_text=date,
+        year_min=year_min,
+        year_max=year_max,
+        technique=item.about.get("technique", ""),
+        object_type=item.about.get("object_type", label),
         rights_class=file.rights_class,
         work_group=f"{file.name}:{item.work}" if item.work else "",
     )
