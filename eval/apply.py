@@ -74,6 +74,8 @@ def apply_model(
 
 
 def _check_precision(min_precision: float | None, labels: Path | None) -> None:
+    if labels is not None and not labels.exists():
+        raise EvaluationError(f"--labels {labels}: not there")
     is_certificate = labels is not None and (labels.is_dir() or labels.suffix == ".json")
     if min_precision is None:
         if is_certificate:

@@ -123,7 +123,9 @@ def _classes(items: Sequence[Item], file: BenchmarkFile) -> Iterator[Finding]:
         yield _warning(
             f"{len(few)} classes with fewer than {MIN_WORKS} works get no mean over classes: {', '.join(few[:_SHOWN])}"
         )
-    yield from _listed("items without a label", [item.where for item in items if not item.labels])
+    yield from _listed(
+        "items without a label; label them or take them out", [item.where for item in items if not item.labels]
+    )
     if file.task == "classification":
         yield from _listed(
             "items with several labels; write `task: multilabel`",

@@ -19,7 +19,11 @@ def export_benchmark(source: str | Path, *, to: str, out: Path) -> str:
     if to not in _WRITERS:
         raise EvaluationError(f"--to {to}: write one of {', '.join(_WRITERS)}")
     file, home = open_benchmark(source)
-    return _WRITERS[to](file, read_items(file, home), out)
+    written = _WRITERS[to](file, read_items(file, home), out)
+    if file.rights_class in ("restricted", "unknown") or not file.licence:
+        licence = file.licence or "not stated"
+        written += f"\nrights_class {file.rights_class}, licence {licence}: may these pictures be passed on?"
+    return written
 
 
 def _to_clip_benchmark(file: BenchmarkFile, items: Items, out: Path) -> str:

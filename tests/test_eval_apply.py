@@ -98,6 +98,11 @@ def test_a_query_gives_the_k_nearest_in_order(folder, tmp_path, tiny_model_dir):
     assert not (out / "labels.csv").exists()
 
 
+def test_results_that_are_not_there_are_named(folder, tmp_path):
+    with pytest.raises(EvaluationError, match=r"nowhere: not there"):
+        apply_model("tiny:random", folder, labels=tmp_path / "nowhere", out=tmp_path / "out", min_precision=0.9)
+
+
 def test_the_same_command_gives_the_same_labels(folder, tmp_path, tiny_model_dir):
     labels = labels_file(tmp_path, "ship\nlion\n")
     first, second = tmp_path / "a", tmp_path / "b"

@@ -71,7 +71,7 @@ def test_classes_and_labels_that_do_not_fit_are_named(write):
     text = _mistakes(write(rows, CLASSES.replace("  lion", "  eagle: {en: an eagle}\n  lion")))
     assert "1 labels are no class: unicorn" in text
     assert "1 classes without a picture in test; remove them: eagle" in text
-    assert "1 items without a label: items.csv, row 63" in text
+    assert "1 items without a label; label them or take them out: items.csv, row 63" in text
     twins = CLASSES.replace("a lion", "A  ship")
     assert "ship, lion have the same text 'a ship'; no model can tell them apart" in _mistakes(write(_rows(), twins))
 
@@ -141,6 +141,7 @@ def test_the_commands_go_from_a_folder_to_other_programs(write, tmp_path: Path):
         out = run(app, ["benchmark", "export", str(path), "--to", to, "--out", str(tmp_path / to)])
         assert out.exit_code == 0, out.output
         assert "test: 50" in out.output
+        assert "rights_class unknown, licence not stated: may these pictures be passed on?" in out.output
     (tmp_path / "1.jpg").write_bytes(b"broken")
     assert run(app, ["benchmark", "validate", str(path)]).exit_code == 2
     with pytest.raises(EvaluationError, match="write one of clip_benchmark, hf"):

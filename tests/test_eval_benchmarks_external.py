@@ -278,6 +278,14 @@ def test_eufcc_splits_do_not_move_when_rows_do(eufcc):
     assert parts(before) == parts(after)
 
 
+def test_eufcc_labels_that_were_changed_move_the_revision_and_further_facets_do_not(eufcc):
+    before = _prepare("eufcc", root=eufcc, facets=["materials"]).pictures.revision
+    assert _prepare("eufcc", root=eufcc).pictures.revision == before
+    path = eufcc / "data" / "train.csv"
+    path.write_text(path.read_text(encoding="utf-8").replace("xilografia", "litografia", 1), encoding="utf-8")
+    assert _prepare("eufcc", root=eufcc, facets=["materials"]).pictures.revision != before
+
+
 CAPTIONS = {"en": "a red ball", "de": "ein roter Ball", "no": "en rød ball"}
 
 

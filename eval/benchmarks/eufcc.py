@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from pydantic import Field
 
@@ -45,10 +45,14 @@ def _known(model: str, ident: Sequence[float], unseen: Sequence[float]) -> tuple
 
 @dataclass(frozen=True)
 class _Row:
-    """One record with its labels by facet; a label is its path from the top."""
+    """One record with its labels by facet; a label is its path from the top.
+
+    ``cells`` are those of all facets as they are written, also of facets that are not asked.
+    """
 
     record: "Record"
     labels: dict[str, tuple[tuple[str, ...], ...]]
+    cells: list[str]
 
 
 class Eufcc(FilesBenchmark):
@@ -91,7 +95,7 @@ class Eufcc(FilesBenchmark):
         own = root / "EUROPEANA" / "images"
         folder = own if own.is_dir() else root / "images"
         store = Folder([folder / f"{row.record.id}.jpg" for row in rows])
-        pictures, facts = gather(self, [row.record for row in rows], store)
+        pictures, facts = gather(self, [row.record for row in rows], store, answers=[row.cells for row in rows])
         labels_of = {row.record.id: row.labels for row in rows}
         parts = [self._part(record) for record in pictures.records]
         facts["pictures_by_part"] = dict(sorted(Counter(parts).items()))
@@ -172,7 +176,8 @@ class Eufcc(FilesBenchmark):
                         institution=row["repository.keeper"],
                         object_type=types[0][0] if types else "",
                     )
-                    found.setdefault(record.id, _Row(record, labels))
+                    cells = [row.get(f"{facet}.hierarchy") or "" for facet in get_args(Facet)]
+                    found.setdefault(record.id, _Row(record, labels, cells))
         return list(found.values())
 
 
