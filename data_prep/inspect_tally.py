@@ -124,7 +124,7 @@ def century_of(year_min: int | None, year_max: int | None) -> int | None:
     if not years:
         return None
     year = sum(years) // len(years)
-    return (year - 1) // 100 + 1 if year > 0 else -((-year) // 100 + 1)
+    return (year - 1) // 100 + 1 if year > 0 else -((max(1, -year) - 1) // 100 + 1)
 
 
 def century_name(year_min: int | None, year_max: int | None) -> str:

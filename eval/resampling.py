@@ -38,10 +38,12 @@ class PooledFigure:
     """A figure that is no mean over queries, such as macro-F1: ``figure(*per_query, weights_RQ)`` gives [R].
 
     ``per_query`` are arrays [Q, ...]; float64 ``weights_RQ`` says how often each query counts in each draw.
+    ``chance(*per_query)`` is what a guess reaches, None where that is not known.
     """
 
     figure: Callable[..., np.ndarray]
     per_query: tuple[np.ndarray, ...]
+    chance: Callable[..., float] | None = None
 
     def __call__(self, weights_RQ: np.ndarray) -> np.ndarray:
         """One figure a draw, [R]."""
@@ -49,7 +51,11 @@ class PooledFigure:
 
     def of(self, chosen: np.ndarray) -> "PooledFigure":
         """The figure over some queries alone, given by a mask or by their places."""
-        return PooledFigure(self.figure, tuple(array[chosen] for array in self.per_query))
+        return PooledFigure(self.figure, tuple(array[chosen] for array in self.per_query), self.chance)
+
+    def by_chance(self) -> float:
+        """What a guess reaches, NaN where that is not known."""
+        return self.chance(*self.per_query) if self.chance else float("nan")
 
 
 def resample(

@@ -420,6 +420,9 @@ def _spread(model: str, differences: dict[tuple[str, str], Difference], own: flo
 
 
 def _chance(measure: Measure, chosen: np.ndarray, strata: np.ndarray | None) -> float | None:
+    if measure.pooled is not None:
+        chance = measure.pooled.of(chosen).by_chance()
+        return chance if np.isfinite(chance) else None
     values = measure.chance[chosen]
     if not np.isfinite(values).all():
         return None

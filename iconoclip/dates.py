@@ -19,6 +19,12 @@ _CENTURY = re.compile(
 )
 _CENTURY_AFTER = re.compile(r"(?:siglo|século|secolo|s\.)\s*([ivx]{1,5})\b", re.IGNORECASE)
 _OTHER_CENTURY = re.compile(r"\b([IVX]{2,5})\b")
+# "4th–5th century": the first of two, with what stands between them
+_FIRST_CENTURY = re.compile(
+    r"\b(\d{1,2})(?:\.|th|st|nd|rd|er|[eè]me|de|ste|e)(?=\s*[-–—/]|\s+(?:to|or|and|bis|oder|und|[aà]|ou|et|tot|of|en)\s)",
+    re.IGNORECASE,
+)
+_BEFORE_CHRIST = re.compile(rf"(?<!\w){_BC}", re.IGNORECASE)
 _ROMAN = {"i": 1, "v": 5, "x": 10}
 
 
@@ -52,10 +58,17 @@ def _years(text: str) -> list[int]:
 
 
 def _centuries(text: str) -> list[int]:
-    found = [match[1] for match in (*_CENTURY.finditer(text), *_CENTURY_AFTER.finditer(text))]
-    found += _OTHER_CENTURY.findall(text) if found else []  # "fine del XV o inizio del XVI secolo"
-    numbers = [int(each) if each.isdigit() else _roman(each.lower()) for each in found]
-    return [year for number in numbers if 1 <= number <= 21 for year in ((number - 1) * 100 + 1, number * 100)]
+    found = [*_CENTURY.finditer(text), *_CENTURY_AFTER.finditer(text)]
+    if found:  # "fine del XV o inizio del XVI secolo"
+        found += [*_OTHER_CENTURY.finditer(text), *_FIRST_CENTURY.finditer(text)]
+    christ = max((match.start() for match in _BEFORE_CHRIST.finditer(text)), default=0)
+    years = list[int]()
+    for match in found:
+        number = int(match[1]) if match[1].isdigit() else _roman(match[1].lower())
+        if 1 <= number <= 21:
+            first, last = (number - 1) * 100 + 1, number * 100
+            years += [-last, -first] if match.start() < christ else [first, last]
+    return years
 
 
 def _roman(text: str) -> int:

@@ -183,7 +183,10 @@ def test_the_default_caption_is_of_the_page_then_of_the_preferred_language():
     ("480 v. Chr.", (-480, -480)), ("XVIIIe siècle", (1701, 1800)), ("18. Jh.", (1701, 1800)),
     ("19e eeuw", (1801, 1900)), ("Ultimo quarto del XV secolo (?)", (1401, 1500)),
     ("Fine del XV o inizio del XVI secolo", (1401, 1600)), ("siglo XVI", (1501, 1600)), ("150–200", (150, 200)),
-    ("1888-05-01", (1888, 1888)), ("[s.a]", (None, None)), ("", (None, None)), ("unknown", (None, None)),
+    ("5th century B.C.", (-500, -401)), ("Ve siècle av. J.-C.", (-500, -401)), ("5. Jh. v. Chr.", (-500, -401)),
+    ("late 6th-early 5th century B.C.", (-600, -401)), ("1st century BC - 1st century AD", (-100, 100)),
+    ("4th–5th century", (301, 500)), ("15.-16. Jh.", (1401, 1600)), ("1888-05-01", (1888, 1888)),
+    ("[s.a]", (None, None)), ("", (None, None)), ("unknown", (None, None)),
 ])  # fmt: skip
 def test_dates_of_real_catalogues(text, years):
     assert read_years(text) == years

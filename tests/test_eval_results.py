@@ -6,6 +6,7 @@ import pytest
 from eval.resampling import PooledFigure
 from eval.results import BASELINE, MCNEMAR, PERMUTATION, TEST, ComparisonRow, Context, Evaluated, evaluate_task
 from eval.statistics import proportion_interval
+from eval.tasks._labelled import chance_map, pooled_measure
 from eval.tasks.base import Measure, Queries, Scores
 from iconoclip.metrics import macro_f1, mean_average_precision
 
@@ -246,3 +247,17 @@ def test_the_count_of_a_slice_too_small_stands_once():
     assert [(row.slice, row.metric) for row in found.results] == [
         ("all", "accuracy@1"), ("all", "other"), ("source=small", "accuracy@1"),
     ]  # fmt: skip
+
+
+def test_the_chance_of_a_slice_is_that_of_its_own_queries():
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], [40, 40, 120])
+    figure = PooledFigure(mean_average_precision, (rng.random((200, 3)), labels[:, None] == np.arange(3)), chance_map)
+    queries = Queries(np.arange(200).astype(str), {"all": labels >= 0, "source=few": labels < 2})
+    found = _evaluate({"a": Scores((pooled_measure("map_macro", queries, figure, 3),))})
+    chance = {row.slice: row.chance for row in found.results}
+    two_classes = labels[:80, None] == np.arange(2)
+    ones = np.ones((1, 80))
+    guesses = [mean_average_precision(rng.random((80, 2)), two_classes, ones)[0] for _ in range(400)]
+    assert chance["source=few"] == pytest.approx(np.mean(guesses), abs=0.01)
+    assert chance["all"] < chance["source=few"] - 0.1

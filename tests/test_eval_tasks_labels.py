@@ -248,7 +248,16 @@ def test_zero_shot_figures_over_classes():
 
 @pytest.mark.parametrize(
     ("first", "last", "century"),
-    [(1601, 1700, "17"), (1700, 1701, ""), (1888, 1888, "19"), (-449, -401, "5 BC"), (None, 1700, ""), (1, 100, "1")],
+    [
+        (1601, 1700, "17"),
+        (1700, 1701, ""),
+        (1888, 1888, "19"),
+        (-449, -401, "5 BC"),
+        (-500, -480, "5 BC"),
+        (-600, -501, "6 BC"),
+        (None, 1700, ""),
+        (1, 100, "1"),
+    ],
 )
 def test_century_of_a_work_that_was_certainly_made_in_it(first, last, century):
     assert century_of(Record("i", "s", "m", year_min=first, year_max=last)) == century

@@ -70,11 +70,11 @@ def class_measures(task: Labelled, predicted: np.ndarray, score_QC: np.ndarray |
         hits = ((score_QC >= own_Q[:, None]).sum(axis=1) <= _TOP_K).astype(np.float64)
         found.append(Measure(f"accuracy@{_TOP_K}", queries, hits, _TOP_K * chance, classes=labels))
     positive_QC = labels[:, None] == np.arange(len(task.classes))
-    precision = PooledFigure(metrics.mean_average_precision, (score_QC, positive_QC))
+    precision = PooledFigure(metrics.mean_average_precision, (score_QC, positive_QC), chance_map)
     found.append(
         pooled_measure(
             "map_macro", queries, precision, len(task.classes),
-            primary=task.primary, why_not=why_not, chance=chance_map(positive_QC), classes=labels,
+            primary=task.primary, why_not=why_not, classes=labels,
         )
     )  # fmt: skip
     return tuple(found)
@@ -95,18 +95,17 @@ def pooled_measure(
     *,
     primary: str = "",
     why_not: str = "",
-    chance: float = float("nan"),
     classes: np.ndarray | None = None,
 ) -> Measure:
-    """A figure over classes that is no mean over queries; NaN as ``chance`` where none is known."""
+    """A figure over classes that is no mean over queries."""
     count = len(queries.works)
     return Measure(
-        metric, queries, np.zeros(count), np.full(count, chance),
+        metric, queries, np.zeros(count), np.full(count, figure.by_chance()),
         is_primary=metric == primary, why_not=why_not, pooled=figure, num_classes=num_classes, classes=classes,
     )  # fmt: skip
 
 
-def chance_map(positive_QC: np.ndarray) -> float:
+def chance_map(score_QC: np.ndarray, positive_QC: np.ndarray) -> float:
     """Mean over classes with a positive of the average precision that a random order reaches."""
     count = len(positive_QC)
     found = [metrics.chance_average_precision(count, int(n), count) for n in positive_QC.sum(axis=0) if n]

@@ -35,7 +35,7 @@ def century_of(record: Record) -> str:
 
 
 def _century(year: int) -> str:
-    return str((year - 1) // 100 + 1) if year > 0 else f"{(-year) // 100 + 1} BC"
+    return str((year - 1) // 100 + 1) if year > 0 else f"{(max(1, -year) - 1) // 100 + 1} BC"
 
 
 def _first_terms(texts: Sequence[str], positions: Sequence[int]) -> list[str]:

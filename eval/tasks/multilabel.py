@@ -108,22 +108,17 @@ class MultiLabel:
         queries = self._queries
         if len(self.classes) > _MANY_LABELS:
             queries = Queries(queries.works, {"all": queries.slices["all"]})
-        pooled = PooledFigure(metrics.mean_average_precision, (similarity_QC, positive_QC))
+        pooled = PooledFigure(metrics.mean_average_precision, (similarity_QC, positive_QC), chance_map)
         count = len(self.classes)
-        found = [
-            pooled_measure("map_macro", queries, pooled, count, primary=self.primary, chance=chance_map(positive_QC))
-        ]
+        found = [pooled_measure("map_macro", queries, pooled, count, primary=self.primary)]
         if empty:
             of_all = PooledFigure(partial(_share_of_map, 1 - empty / count), pooled.per_query)
             found.append(pooled_measure("map_clip_benchmark", queries, of_all, count))
         for level in _MAP_LEVELS if self.paths else ():
             score_QN, right_QN = self._at_level(similarity_QC, level)
             if right_QN.shape[1] > 1:
-                figures = PooledFigure(metrics.mean_average_precision, (score_QN, right_QN))
-                chance = chance_map(right_QN)
-                found.append(
-                    pooled_measure(f"map_macro_level_{level}", queries, figures, right_QN.shape[1], chance=chance)
-                )
+                figures = PooledFigure(metrics.mean_average_precision, (score_QN, right_QN), chance_map)
+                found.append(pooled_measure(f"map_macro_level_{level}", queries, figures, right_QN.shape[1]))
         return found
 
     def _at_level(self, similarity_QC: np.ndarray, level: int) -> tuple[np.ndarray, np.ndarray]:
