@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
+from iconoclip.dates import century, ordinal
 from iconoclip.records import Record
 
 NOT_STATED = "not stated"
@@ -123,8 +124,7 @@ def century_of(year_min: int | None, year_max: int | None) -> int | None:
     years = [year for year in (year_min, year_max) if year is not None]
     if not years:
         return None
-    year = sum(years) // len(years)
-    return (year - 1) // 100 + 1 if year > 0 else -((max(1, -year) - 1) // 100 + 1)
+    return century(sum(years) // len(years))
 
 
 def century_name(year_min: int | None, year_max: int | None) -> str:
@@ -132,10 +132,8 @@ def century_name(year_min: int | None, year_max: int | None) -> str:
     return name_century(century_of(year_min, year_max))
 
 
-def name_century(century: int | None) -> str:
+def name_century(number: int | None) -> str:
     """``16`` -> ``16th century``; None -> ``undated``."""
-    if century is None:
+    if number is None:
         return "undated"
-    number = abs(century)
-    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{ending} century{' BC' if century < 0 else ''}"
+    return f"{ordinal(abs(number))} century{' BC' if number < 0 else ''}"

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 
 import yaml
 
+from iconoclip.dates import ordinal
 from iconoclip.errors import EvaluationError
 from iconoclip.pages import MINUS, THIN_SPACE, escape
 
@@ -219,8 +220,8 @@ class Words:
         number, _, era = value.partition(" ")
         if not number.isdigit():
             return value
-        ordinal = _roman(int(number)) if self.language == "fr" else _ordinal(int(number))
-        return self("century.before" if era else "century.after", ordinal=ordinal)
+        shown = _roman(int(number)) if self.language == "fr" else ordinal(int(number))
+        return self("century.before" if era else "century.after", ordinal=shown)
 
     def sliced(self, slice_: str) -> str:
         """``language=nl`` -> ``language: Dutch (nl)``; a century says itself what it is."""
@@ -249,12 +250,6 @@ def open_words(language: str = "en") -> Words:
 def read_catalogue() -> dict[str, Any]:
     """``report_texts.yaml``: ``texts`` by key and language, ``counts`` with forms, ``found`` sentences of results."""
     return yaml.load(CATALOGUE.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-
-
-def _ordinal(number: int) -> str:
-    """``1st``, ``12th``, ``22nd``."""
-    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{ending}"
 
 
 def _roman(number: int) -> str:

@@ -34,6 +34,17 @@ def read_years(text: str) -> tuple[int | None, int | None]:
     return (min(years), max(years)) if years else (None, None)
 
 
+def century(year: int) -> int:
+    """Century of a year, negative before Christ: 1900 is in the 19th, -500 in the 5th before Christ."""
+    return (year - 1) // 100 + 1 if year > 0 else -((max(1, -year) - 1) // 100 + 1)
+
+
+def ordinal(number: int) -> str:
+    """``1st``, ``12th``, ``22nd``."""
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
+
+
 def _years_before_christ(text: str) -> list[int]:
     ranges = [-int(year) for match in _BC_RANGE.finditer(text) for year in match.groups()]
     return ranges or [-int(match[1]) for match in _BC_YEAR.finditer(text)] or _negative_years(text)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from iconoclip.dates import century
 from iconoclip.records import Record
 
 from ..data import Pictures
@@ -30,12 +31,10 @@ def century_of(record: Record) -> str:
     """Century in which the work was certainly made, such as ``17`` or ``5 BC``; ``""`` for a span of several."""
     if record.year_min is None or record.year_max is None:
         return ""
-    first, last = _century(record.year_min), _century(record.year_max)
-    return first if first == last else ""
-
-
-def _century(year: int) -> str:
-    return str((year - 1) // 100 + 1) if year > 0 else f"{(max(1, -year) - 1) // 100 + 1} BC"
+    first, last = century(record.year_min), century(record.year_max)
+    if first != last:
+        return ""
+    return str(first) if first > 0 else f"{-first} BC"
 
 
 def _first_terms(texts: Sequence[str], positions: Sequence[int]) -> list[str]:
